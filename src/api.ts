@@ -14,6 +14,7 @@ import type {
   VersionToken,
 } from "./contract.js";
 import type { Limits } from "./limits.js";
+import type { SessionEntry } from "./sessions/entry.js";
 
 export interface OpenOptions {
   /**
@@ -129,7 +130,7 @@ export interface Transaction<Entry> {
  * A session store. Every method may be called at any time from any number of places; no call waits for another
  * caller's function. Errors are `SessionStoreError`s, except those that a caller's own function throws.
  */
-export interface SessionStore<Entry extends object = SessionEntryLike> extends AsyncDisposable {
+export interface SessionStore<Entry extends object = SessionEntry> extends AsyncDisposable {
   /** The store's location as a person would write it. */
   readonly location: string;
   readonly capabilities: Capabilities;
@@ -185,6 +186,3 @@ export interface SessionStore<Entry extends object = SessionEntryLike> extends A
   verify(options?: { onProgress?: (done: number, total: number) => void }): AsyncIterableIterator<Finding>;
   close(): Promise<void>;
 }
-
-/** The default entry type is `SessionEntry` (sessions/entry.ts); this is what any entry must be. */
-export type SessionEntryLike = Record<string, unknown>;

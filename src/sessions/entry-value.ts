@@ -1,0 +1,308 @@
+/**
+ * Entry values: what comes from a caller is checked and copied in one pass into a private, deep-frozen JSON object;
+ * what comes from `JSON.parse` is frozen in place. Both are then shared between all readers without cloning.
+ *
+ * Every object made here is registered with its size and depth, so a value that was frozen before and comes back
+ * inside another one - the usual `{ ...current, updatedAt }` - is neither walked nor copied again.
+ *
+ * Relies on nothing. Promises: no getter is read twice, no prototype is ever written to, an own `__proto__` field
+ * survives as data, the caller's object is never frozen or changed. Symbol-keyed and non-enumerable properties are
+ * not part of JSON and are left out, like fields that are `undefined`.
+ */
+
+import type { FrozenEntry } from "../contract.js";
+import { SessionStoreError } from "../errors.js";
+import { limitCaps } from "../limits.js";
+
+export interface ValueLimits {
+  /** Levels of nesting; the entry itself is level 1. */
+  readonly nestingLevels: number;
+  /** Bytes of the entry as JSON. */
+  readonly entryBytes: number;
+}
+
+/** A private deep-frozen copy of an entry. Throws `invalid_entry` with the path, or `limit_exceeded`. */
+export function privatizeEntry(value: unknown, limits: ValueLimits): FrozenEntry {
+  return new Copier(limits).entry(value);
+}
+
+export interface PrivateFields {
+  readonly set: FrozenEntry;
+  readonly unset: readonly string[];
+}
+
+/** Like `privatizeEntry` for the fields of a patch, where `undefined` means "remove this field". */
+export function privatizeFields(value: unknown, limits: ValueLimits): PrivateFields {
+  const copier = new Copier(limits);
+  const set = copier.entry(value);
+  const unset: string[] = [];
+  for (const name of Object.keys(value as object)) {
+    if (!Object.hasOwn(set, name)) unset.push(name);
+  }
+  return { set, unset };
+}
+
+/**
+ * Freezes the result of `JSON.parse` in place and registers it. It must be nobody else's. Throws `invalid_entry` for
+ * what JSON text can say but an entry cannot hold: too many levels, or a number out of range (`1e999`).
+ */
+export function freezeParsedJson<Value>(value: Value, nestingLevelsMax: number = limitCaps.nestingLevels): Value {
+  if (typeof value === "object" && value !== null) freezeInPlace(value, 1, nestingLevelsMax);
+  return value;
+}
+
+/** True for objects and arrays that this module made: deep-frozen, plain JSON, shared by nobody who could change them. */
+export function isOurFrozen(value: unknown): boolean {
+  return typeof value === "object" && value !== null && registry.has(value);
+}
+
+/**
+ * Freezes an object whose field values are all private already (primitives or registered values) and registers it.
+ * For objects put together from parts of others, as a patch does.
+ */
+export function registerShallow(entry: Record<string, unknown>): FrozenEntry {
+  let bytes = 2;
+  let levels = 1;
+  for (const name of Object.keys(entry)) {
+    const value = entry[name];
+    bytes += name.length + 4;
+    if (typeof value === "object" && value !== null) {
+      const known = registry.get(value) ?? freezeInPlace(value, 2, limitCaps.nestingLevels);
+      bytes += known.bytes;
+      if (known.levels + 1 > levels) levels = known.levels + 1;
+    } else {
+      bytes += primitiveBytes(value);
+    }
+  }
+  return register(entry, bytes, levels);
+}
+
+/**
+ * Bytes of a value as compact JSON, about: exact for ASCII text without escapes, never too high by more than a byte
+ * per container, and never below a sixth of the truth (a character takes at most six bytes, as `\u0000`).
+ */
+export function estimateJsonBytes(value: unknown): number {
+  if (typeof value !== "object" || value === null) return primitiveBytes(value);
+  const known = registry.get(value);
+  if (known !== undefined) return known.bytes;
+  let bytes = 2;
+  for (const [name, part] of Object.entries(value)) {
+    bytes += estimateJsonBytes(part) + (Array.isArray(value) ? 1 : name.length + 4);
+  }
+  return bytes;
+}
+
+/** Sets a field as data, whatever its name: assigning to `__proto__` would replace the prototype instead. */
+export function setField(target: Record<string, unknown>, name: string, value: unknown): void {
+  if (name === "__proto__") {
+    Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
+  } else {
+    target[name] = value;
+  }
+}
+
+// --- copying -------------------------------------------------------------------------------------------------------
+
+interface Measure {
+  readonly bytes: number;
+  readonly levels: number;
+}
+
+const registry = new WeakMap<object, Measure>();
+
+function register<Value extends object>(value: Value, bytes: number, levels: number): Readonly<Value> {
+  Object.freeze(value);
+  registry.set(value, { bytes, levels });
+  return value;
+}
+
+class Copier {
+  readonly #limits: ValueLimits;
+  /** The containers around the value at hand and the names that lead down to it: for messages. */
+  readonly #ancestors: object[] = [];
+  readonly #path: (string | number)[] = [];
+  #bytes = 0;
+  /** Levels below and including the container that was copied last. */
+  #levels = 0;
+
+  constructor(limits: ValueLimits) {
+    this.#limits = limits;
+  }
+
+  entry(value: unknown): FrozenEntry {
+    if (typeof value !== "object" || value === null) this.#refuse(`is ${describe(value)}, not an object`);
+    if (Array.isArray(value)) this.#refuse("is an array, not an object");
+    return this.#container(value as object) as FrozenEntry;
+  }
+
+  #container(source: object): object {
+    const level = this.#ancestors.length + 1;
+    const known = registry.get(source);
+    if (known !== undefined) {
+      if (level + known.levels - 1 > this.#limits.nestingLevels) this.#refuseDepth(source);
+      this.#count(known.bytes);
+      this.#levels = known.levels;
+      return source;
+    }
+    if (level > this.#limits.nestingLevels) this.#refuseDepth(source);
+    this.#ancestors.push(source);
+    const copy = Array.isArray(source) ? this.#array(source) : this.#object(source as Record<string, unknown>);
+    this.#ancestors.pop();
+    return copy;
+  }
+
+  #object(source: Record<string, unknown>): object {
+    const prototype = Object.getPrototypeOf(source);
+    if (prototype !== Object.prototype && prototype !== null) {
+      this.#refuse(`is ${describe(source)}, not a plain JSON object`);
+    }
+    const start = this.#bytes;
+    this.#count(2);
+    let levels = 0;
+    const copy: Record<string, unknown> = {};
+    for (const name of Object.keys(source)) {
+      const value = source[name];
+      if (value === undefined) continue;
+      this.#count(name.length + 4);
+      setField(copy, name, this.#value(value, name));
+      if (typeof value === "object" && this.#levels > levels) levels = this.#levels;
+    }
+    this.#levels = levels + 1;
+    return register(copy, this.#bytes - start, this.#levels);
+  }
+
+  #array(source: readonly unknown[]): object {
+    if (Object.getPrototypeOf(source) !== Array.prototype) this.#refuse(`is ${describe(source)}, not a plain array`);
+    const start = this.#bytes;
+    this.#count(2);
+    let levels = 0;
+    const copy: unknown[] = [];
+    const { length } = source;
+    for (let index = 0; index < length; index++) {
+      const value = source[index];
+      this.#count(1);
+      copy.push(this.#value(value, index));
+      if (typeof value === "object" && this.#levels > levels) levels = this.#levels;
+    }
+    this.#levels = levels + 1;
+    return register(copy, this.#bytes - start, this.#levels);
+  }
+
+  #value(value: unknown, name: string | number): unknown {
+    switch (typeof value) {
+      case "string":
+      case "boolean":
+        this.#count(primitiveBytes(value));
+        return value;
+      case "number":
+        if (!Number.isFinite(value)) this.#refuse(`is ${value}, which JSON cannot hold`, name);
+        this.#count(primitiveBytes(value));
+        return value === 0 ? 0 : value;
+      case "object": {
+        this.#levels = 0;
+        if (value === null) {
+          this.#count(4);
+          return null;
+        }
+        this.#path.push(name);
+        const copy = this.#container(value);
+        this.#path.pop();
+        return copy;
+      }
+      default:
+        return this.#refuse(`is ${describe(value)}, which JSON cannot hold`, name);
+    }
+  }
+
+  /** The estimate is never above the truth by more than commas, so this ends runaway input (a value that contains one
+   * array many times over) early; the exact check comes later. */
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes > this.#limits.entryBytes * 2 + 1024) {
+      throw new SessionStoreError(
+        "limit_exceeded",
+        `the entry has more than ${this.#limits.entryBytes} bytes, the limit (entryBytes)`,
+        { nextStep: "Keep large content outside the session entry, or raise the limit." },
+      );
+    }
+  }
+
+  #refuseDepth(value: object): never {
+    if (this.#ancestors.includes(value)) this.#refuse("refers back to an object around it (a cycle)");
+    return this.#refuse(`is nested too deep: the limit (nestingLevels) is ${this.#limits.nestingLevels} levels`);
+  }
+
+  #refuse(problem: string, last?: string | number): never {
+    const path = last === undefined ? this.#path : [...this.#path, last];
+    throw new SessionStoreError("invalid_entry", `${formatPath(path)} ${problem}`);
+  }
+}
+
+// --- freezing in place ---------------------------------------------------------------------------------------------
+
+function freezeInPlace(value: object, level: number, levelsMax: number): Measure {
+  const known = registry.get(value);
+  if (known !== undefined) return known;
+  if (level > levelsMax) {
+    throw new SessionStoreError("invalid_entry", `the value is nested too deep: the limit is ${levelsMax} levels`);
+  }
+  let bytes = 2;
+  let levels = 1;
+  const isArray = Array.isArray(value);
+  const names = isArray ? undefined : Object.keys(value);
+  const count = names === undefined ? (value as unknown[]).length : names.length;
+  for (let index = 0; index < count; index++) {
+    const name = names === undefined ? index : names[index]!;
+    const part = (value as Record<string | number, unknown>)[name];
+    bytes += names === undefined ? 1 : names[index]!.length + 4;
+    if (typeof part === "object" && part !== null) {
+      const measure = freezeInPlace(part, level + 1, levelsMax);
+      bytes += measure.bytes;
+      if (measure.levels >= levels) levels = measure.levels + 1;
+    } else {
+      if (typeof part === "number" && !Number.isFinite(part)) {
+        throw new SessionStoreError("invalid_entry", `the field ${JSON.stringify(name)} holds a number out of range`);
+      }
+      bytes += primitiveBytes(part);
+    }
+  }
+  const measure = { bytes, levels };
+  Object.freeze(value);
+  registry.set(value, measure);
+  return measure;
+}
+
+// --- small helpers -------------------------------------------------------------------------------------------------
+
+function primitiveBytes(value: unknown): number {
+  if (typeof value === "string") return value.length + 2;
+  if (typeof value === "number") return numberBytes(value);
+  return value === false ? 5 : 4;
+}
+
+/** Counting digits by comparison is many times cheaper than making a string of them. */
+function numberBytes(value: number): number {
+  if (!Number.isSafeInteger(value)) return String(value).length;
+  let digits = value < 0 ? 2 : 1;
+  for (let rest = Math.abs(value); rest >= 10; rest /= 10) digits++;
+  return digits;
+}
+
+/** `entry.a.b[3]["odd name"]` */
+function formatPath(path: readonly (string | number)[]): string {
+  let text = "entry";
+  for (const part of path) {
+    if (typeof part === "number") text += `[${part}]`;
+    else if (/^[A-Za-z_$][\w$]{0,79}$/.test(part)) text += `.${part}`;
+    else text += `[${JSON.stringify(part.slice(0, 80))}]`;
+  }
+  return text;
+}
+
+function describe(value: unknown): string {
+  if (value === null) return "null";
+  if (value === undefined) return "undefined";
+  if (typeof value !== "object") return `a ${typeof value}`;
+  const name: unknown = value.constructor?.name;
+  return typeof name === "string" && name !== "" ? `an object of class ${name.slice(0, 40)}` : "an object";
+}

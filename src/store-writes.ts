@@ -1,0 +1,187 @@
+/**
+ * update, patch and remove of one session. Each is the same loop: look at the current state, work out what to change
+ * without any lock, try to commit it on the condition that nothing changed meanwhile, and begin again with the state
+ * that the conflict reports. Keys and options were checked by the caller.
+ */
+
+import type { PatchOptions, RemoveOptions, UpdateOptions } from "./api.js";
+import type { CommitResult, FrozenEntry, Operation, Versioned } from "./contract.js";
+import { SessionStoreError } from "./errors.js";
+import { type PrivateFields, privatizeEntry, privatizeFields } from "./sessions/entry-value.js";
+import { applyPatch, diffEntries, effectiveFields, mergeThreeWay } from "./sessions/patch.js";
+import { Attempts, commitDetails, requireVersion, type StoreContext } from "./store-context.js";
+import { checkEntryBytes } from "./store-entry-size.js";
+import { requireNotAborted } from "./store-lifetime.js";
+
+export type UpdateFunction = (current: FrozenEntry | undefined) => unknown;
+
+export async function updateSession(
+  context: StoreContext,
+  key: string,
+  fn: UpdateFunction,
+  options: UpdateOptions,
+): Promise<FrozenEntry | undefined> {
+  const { limits } = context.backend;
+  let current = await readOne(context, key);
+  requireVersion(options.ifVersion, current?.version, "update", key, 0);
+  const attempts = new Attempts(context, "update", key, options.signal);
+  for (;;) {
+    const returned = await runCallerFunction(context, () => fn(current?.entry), options.signal, "update");
+    if (returned === undefined) return current?.entry;
+    let next = privatizeEntry(returned, limits);
+    // With "merge" the same result may be tried several times, each time on top of what the others did.
+    for (;;) {
+      const operation = operationFor(key, current?.entry, next, limits.entryBytes);
+      if (operation === undefined) return current?.entry;
+      attempts.count++;
+      const result = await commitOne(context, operation, current, options);
+      if (result.status === "committed") return operation.entry;
+      const latest = await latestAfterConflict(context, key, result, attempts);
+      requireVersion(options.ifVersion, latest?.version, "update", key, attempts.count);
+      const merged = options.onConflict === "merge" ? mergeThreeWay(current?.entry, next, latest?.entry) : "overlap";
+      current = latest;
+      if (merged === "overlap") break;
+      next = merged;
+    }
+    // Nobody's code is run after the store began to close.
+    context.lifetime.requireOpen("update");
+    requireNotAborted(options.signal, "update");
+  }
+}
+
+export async function patchSession(
+  context: StoreContext,
+  key: string,
+  fields: unknown,
+  options: PatchOptions,
+): Promise<FrozenEntry> {
+  const { limits } = context.backend;
+  const wanted = privatizeFields(fields, limits);
+  let current = await readOne(context, key);
+  const attempts = new Attempts(context, "patch", key, options.signal);
+  for (;;) {
+    requireVersion(options.ifVersion, current?.version, "patch", key, attempts.count);
+    if (current === undefined && options.createIfMissing !== true) throw notFound("patch", key);
+    const operation = patchFor(key, current?.entry, wanted, limits.entryBytes);
+    if (operation === undefined) return current!.entry;
+    attempts.count++;
+    const result = await commitOne(context, operation, current, options);
+    if (result.status === "committed") return operation.entry;
+    current = await latestAfterConflict(context, key, result, attempts);
+    requireNotAborted(options.signal, "patch");
+  }
+}
+
+export async function removeSession(context: StoreContext, key: string, options: RemoveOptions): Promise<boolean> {
+  let current = await readOne(context, key);
+  const attempts = new Attempts(context, "remove", key, options.signal);
+  for (;;) {
+    requireVersion(options.ifVersion, current?.version, "remove", key, attempts.count);
+    if (current === undefined) return false;
+    attempts.count++;
+    const operation: Operation = { type: "remove", key, purge: options.purge === true };
+    const result = await commitOne(context, operation, current, options);
+    if (result.status === "committed") return true;
+    current = await latestAfterConflict(context, key, result, attempts);
+    requireNotAborted(options.signal, "remove");
+  }
+}
+
+// --- shared with transactions --------------------------------------------------------------------------------------
+
+/** Runs the caller's function; what it throws passes through. Waits for its promise no longer than anybody wants it. */
+export function runCallerFunction(
+  context: StoreContext,
+  fn: () => unknown,
+  signal: AbortSignal | undefined,
+  operation: string,
+): unknown {
+  const returned = fn();
+  if (isThenable(returned)) return context.lifetime.awaitCaller(returned, signal, operation);
+  requireNotAborted(signal, operation);
+  return returned;
+}
+
+/** The operation that turns one entry into the other: nothing, a patch, or - when no field stays - a whole new entry. */
+export function operationFor(
+  key: string,
+  current: FrozenEntry | undefined,
+  next: FrozenEntry,
+  entryBytesMax: number,
+): WriteOperation | undefined {
+  if (current === undefined) {
+    checkEntryBytes(next, entryBytesMax, key);
+    return { type: "put", key, entry: next };
+  }
+  const difference = diffEntries(current, next);
+  if (difference === undefined) return undefined;
+  const { set, unset, keptFields } = difference;
+  if (keptFields === 0) {
+    checkEntryBytes(next, entryBytesMax, key);
+    return { type: "put", key, entry: next };
+  }
+  checkEntryBytes(next, entryBytesMax, key, current, set);
+  return { type: "patch", key, set, unset, entry: next };
+}
+
+/** The entry with the fields over it; the entry itself when they change nothing. */
+export function patched(entry: FrozenEntry | undefined, fields: PrivateFields): FrozenEntry {
+  if (entry === undefined) return fields.set;
+  const effective = effectiveFields(entry, fields);
+  return effective === undefined ? entry : applyPatch(entry, effective.set, effective.unset);
+}
+
+export function notFound(operation: string, key: string): SessionStoreError {
+  return new SessionStoreError("not_found", "there is no such session", {
+    operation,
+    key,
+    nextStep: "Pass { createIfMissing: true } to create it.",
+  });
+}
+
+// --- helpers -------------------------------------------------------------------------------------------------------
+
+type WriteOperation = Exclude<Operation, { type: "remove" }>;
+
+function patchFor(
+  key: string,
+  current: FrozenEntry | undefined,
+  wanted: PrivateFields,
+  entryBytesMax: number,
+): WriteOperation | undefined {
+  if (current === undefined) return operationFor(key, undefined, wanted.set, entryBytesMax);
+  const effective = effectiveFields(current, wanted);
+  if (effective === undefined) return undefined;
+  const { set, unset } = effective;
+  const entry = applyPatch(current, set, unset);
+  checkEntryBytes(entry, entryBytesMax, key, current, set);
+  return { type: "patch", key, set, unset, entry };
+}
+
+async function readOne(context: StoreContext, key: string): Promise<Versioned | undefined> {
+  return (await context.backend.read([key])).get(key);
+}
+
+function commitOne(
+  context: StoreContext,
+  operation: Operation,
+  current: Versioned | undefined,
+  options: UpdateOptions,
+): Promise<CommitResult> {
+  const expected = new Map([[operation.key, current === undefined ? null : current.version]]);
+  return context.backend.commit({ operations: [operation], expected, ...commitDetails(options) });
+}
+
+/** The conflict itself says what the session is now, unless so much time passed since that asking again is better. */
+async function latestAfterConflict(
+  context: StoreContext,
+  key: string,
+  conflict: Extract<CommitResult, { status: "conflict" }>,
+  attempts: Attempts,
+): Promise<Versioned | undefined> {
+  return (await attempts.pause()) ? readOne(context, key) : conflict.current.get(key);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}

@@ -1,0 +1,294 @@
+/**
+ * The store: the public methods on top of any backend. They validate and normalise what comes from callers, refuse what
+ * the store's state does not allow, and call down; a backend only stores. Reads are here, writes in `store-writes.ts`
+ * and `store-transaction.ts`.
+ *
+ * Promises: no lock is held and nobody queues while a caller's function runs; what a method returns is deep-frozen and
+ * shared; every error is a `SessionStoreError`, except those that a caller's own function throws.
+ */
+
+import type {
+  Frozen,
+  PatchOptions,
+  RemoveOptions,
+  SessionChange,
+  SessionStore,
+  Transaction,
+  TransactionOptions,
+  UpdateOptions,
+  VersionedEntry,
+  WatchOptions,
+} from "./api.js";
+import type {
+  Backend,
+  BackendChange,
+  Capabilities,
+  Cursor,
+  DamagedSession,
+  Finding,
+  Logger,
+  SessionPage,
+  SessionQuery,
+  StoreStats,
+  VersionToken,
+} from "./contract.js";
+import { fixedLimits } from "./limits.js";
+import { checkOptions, describeType, invalidOption } from "./options.js";
+import type { SessionEntry } from "./sessions/entry.js";
+import { normalizeKey } from "./sessions/keys.js";
+import { checkQuery, queryFields } from "./sessions/query.js";
+import type { StoreClock, StoreContext } from "./store-context.js";
+import { Lifetime, requireNotAborted } from "./store-lifetime.js";
+import { checkMethodOptions, requireFunction } from "./store-options.js";
+import { runTransaction } from "./store-transaction.js";
+import { patchSession, removeSession, type UpdateFunction, updateSession } from "./store-writes.js";
+
+export interface StoreOptions {
+  readonly clock: StoreClock;
+  /** Milliseconds for which a write is retried after its first conflict; default 10,000. */
+  readonly conflictWaitMs?: number | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+/** A store on an open backend, which it owns from now on: closing the store closes the backend. */
+export function createSessionStore<Entry extends object = SessionEntry>(
+  backend: Backend,
+  options: StoreOptions,
+): SessionStore<Entry> {
+  checkOptions(options, ["clock", "conflictWaitMs", "logger"], "createSessionStore");
+  const { clock, logger, conflictWaitMs = fixedLimits.conflictWaitMsDefault } = options;
+  if (typeof conflictWaitMs !== "number" || !(conflictWaitMs >= 0)) {
+    throw invalidOption("createSessionStore", "the option conflictWaitMs is a number of milliseconds, 0 or more");
+  }
+  const lifetime = new Lifetime(backend.location, backend.readOnly);
+  return new StoreOnBackend<Entry>({ backend, lifetime, clock, conflictWaitMs, logger });
+}
+
+class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
+  readonly location: string;
+  readonly capabilities: Capabilities;
+  readonly #context: StoreContext;
+  readonly #backend: Backend;
+  readonly #lifetime: Lifetime;
+
+  constructor(context: StoreContext) {
+    this.#context = context;
+    this.#backend = context.backend;
+    this.#lifetime = context.lifetime;
+    this.location = context.backend.location;
+    this.capabilities = context.backend.capabilities;
+  }
+
+  // --- reading one or some -----------------------------------------------------------------------------------------
+
+  async get(key: string): Promise<Frozen<Entry> | undefined> {
+    this.#lifetime.requireOpen("get");
+    const normalized = this.#key(key);
+    const found = await this.#backend.read([normalized]);
+    return found.get(normalized)?.entry as Frozen<Entry> | undefined;
+  }
+
+  async getMany(keys: Iterable<string>): Promise<Map<string, Frozen<Entry>>> {
+    this.#lifetime.requireOpen("getMany");
+    if (typeof keys === "string" || typeof keys?.[Symbol.iterator] !== "function") {
+      throw invalidOption("getMany", `needs an array or another iterable of keys, not ${describeType(keys)}`);
+    }
+    const normalized = new Set<string>();
+    for (const key of keys) normalized.add(this.#key(key));
+    const entries = new Map<string, Frozen<Entry>>();
+    for (const [key, session] of await this.#backend.read([...normalized])) {
+      entries.set(key, session.entry as Frozen<Entry>);
+    }
+    return entries;
+  }
+
+  async getWithVersion(key: string): Promise<VersionedEntry<Entry> | undefined> {
+    this.#lifetime.requireOpen("getWithVersion");
+    const normalized = this.#key(key);
+    const session = (await this.#backend.read([normalized])).get(normalized);
+    return session && { entry: session.entry as Frozen<Entry>, version: session.version };
+  }
+
+  // --- writing -----------------------------------------------------------------------------------------------------
+
+  async update(
+    key: string,
+    fn: (current: Frozen<Entry> | undefined) => Entry | undefined | Promise<Entry | undefined>,
+    options: UpdateOptions = {},
+  ): Promise<Frozen<Entry> | undefined> {
+    this.#lifetime.begin("update");
+    try {
+      const normalized = this.#key(key);
+      requireFunction(fn, "update");
+      checkMethodOptions("update", options);
+      requireNotAborted(options.signal, "update");
+      const entry = await updateSession(this.#context, normalized, fn as UpdateFunction, options);
+      return entry as Frozen<Entry> | undefined;
+    } finally {
+      this.#lifetime.end();
+    }
+  }
+
+  async patch(key: string, fields: Partial<Entry>, options: PatchOptions = {}): Promise<Frozen<Entry>> {
+    this.#lifetime.begin("patch");
+    try {
+      const normalized = this.#key(key);
+      checkMethodOptions("patch", options);
+      requireNotAborted(options.signal, "patch");
+      return (await patchSession(this.#context, normalized, fields, options)) as Frozen<Entry>;
+    } finally {
+      this.#lifetime.end();
+    }
+  }
+
+  async remove(key: string, options: RemoveOptions = {}): Promise<boolean> {
+    this.#lifetime.begin("remove");
+    try {
+      const normalized = this.#key(key);
+      checkMethodOptions("remove", options);
+      requireNotAborted(options.signal, "remove");
+      return await removeSession(this.#context, normalized, options);
+    } finally {
+      this.#lifetime.end();
+    }
+  }
+
+  async transaction<Result>(
+    fn: (transaction: Transaction<Entry>) => Result | Promise<Result>,
+    options: TransactionOptions = {},
+  ): Promise<Result> {
+    this.#lifetime.begin("transaction");
+    try {
+      requireFunction(fn, "transaction");
+      checkMethodOptions("transaction", options);
+      requireNotAborted(options.signal, "transaction");
+      const untyped = fn as unknown as Parameters<typeof runTransaction>[1];
+      return (await runTransaction(this.#context, untyped, options)) as Result;
+    } finally {
+      this.#lifetime.end();
+    }
+  }
+
+  // --- reading many ------------------------------------------------------------------------------------------------
+
+  async list(query: SessionQuery = {}): Promise<SessionPage> {
+    this.#lifetime.requireOpen("list");
+    checkOptions(query, queryFields, "list");
+    checkQuery(query);
+    return this.#backend.list(query);
+  }
+
+  async *entries(
+    options: { onDamaged?: (damaged: DamagedSession) => void; signal?: AbortSignal } = {},
+  ): AsyncGenerator<{ key: string; entry: Frozen<Entry>; version: VersionToken }, void> {
+    this.#lifetime.requireOpen("entries");
+    checkMethodOptions("entries", options);
+    requireNotAborted(options.signal, "entries");
+    for await (const { key, entry, version } of await this.#backend.scan(options)) {
+      this.#lifetime.requireOpen("entries");
+      requireNotAborted(options.signal, "entries");
+      yield { key, entry: entry as Frozen<Entry>, version };
+    }
+  }
+
+  watch(options: WatchOptions = {}): AsyncIterableIterator<SessionChange<Entry>> {
+    // "From now on" is from this call on, not from the first `next`.
+    const start = this.#startOfWatch(options);
+    start.catch(() => {});
+    const ended = new AbortController();
+    const iterator = this.#watchFrom(start, options, ended);
+    const end = iterator.return.bind(iterator);
+    // A generator that waits for a change takes notice of `return` only after it; end the wait.
+    iterator.return = (value) => {
+      ended.abort();
+      return end(value);
+    };
+    return iterator;
+  }
+
+  async #startOfWatch(options: WatchOptions): Promise<Cursor> {
+    this.#lifetime.requireOpen("watch");
+    checkMethodOptions("watch", options);
+    return options.since ?? this.#backend.cursor();
+  }
+
+  async *#watchFrom(
+    start: Promise<Cursor>,
+    options: WatchOptions,
+    ended: AbortController,
+  ): AsyncGenerator<SessionChange<Entry>, void> {
+    const since = await start;
+    const stop = () => ended.abort();
+    options.signal?.addEventListener("abort", stop);
+    if (options.signal?.aborted) stop();
+    try {
+      for await (const change of this.#backend.changes(since, { signal: ended.signal })) {
+        if (ended.signal.aborted || this.#lifetime.closed) return;
+        yield publicChange<Entry>(change);
+      }
+    } finally {
+      options.signal?.removeEventListener("abort", stop);
+      stop();
+    }
+  }
+
+  // --- the store as a whole ----------------------------------------------------------------------------------------
+
+  async sync(): Promise<void> {
+    this.#lifetime.requireWritable("sync");
+    return this.#backend.sync();
+  }
+
+  async checkpoint(): Promise<void> {
+    this.#lifetime.requireWritable("checkpoint");
+    return this.#backend.checkpoint();
+  }
+
+  async cursor(): Promise<Cursor> {
+    this.#lifetime.requireOpen("cursor");
+    return this.#backend.cursor();
+  }
+
+  async stats(): Promise<StoreStats> {
+    this.#lifetime.requireOpen("stats");
+    return this.#backend.stats();
+  }
+
+  async *verify(options: { onProgress?: (done: number, total: number) => void } = {}): AsyncGenerator<Finding, void> {
+    this.#lifetime.requireOpen("verify");
+    checkMethodOptions("verify", options);
+    for await (const finding of this.#backend.check(options)) {
+      this.#lifetime.requireOpen("verify");
+      yield finding;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#lifetime.close(() => this.#backend.close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #key(key: unknown): string {
+    return normalizeKey(key, this.#backend.keyRule, this.#backend.limits.keyBytes);
+  }
+}
+
+function publicChange<Entry>(change: BackendChange): SessionChange<Entry> {
+  if (change.type === "reset") return { type: "reset", cursor: change.cursor };
+  const { key, version, commitId, timeMs, actor, reason, cursor } = change;
+  const common = {
+    key,
+    version,
+    commitId,
+    time: timeMs,
+    ...(actor === undefined ? {} : { actor }),
+    ...(reason === undefined ? {} : { reason }),
+    cursor,
+  };
+  return change.type === "remove"
+    ? { type: "remove", ...common }
+    : { type: "put", ...common, entry: change.entry as Frozen<Entry> };
+}
