@@ -368,6 +368,12 @@ export class SimulatedProcess implements Port {
     this.machine.events.nowMicros += Math.round(microseconds);
   }
 
+  /** A nap from which the scheduler wakes the process: others run meanwhile. */
+  beginNap(microseconds: number, done: () => void): void {
+    this.#enter();
+    this.machine.events.add(this, microseconds / 1000, done);
+  }
+
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return asPromise((done, fail) => {
       if (signal?.aborted) {

@@ -4,11 +4,13 @@ export class SystemError extends Error {
   override readonly name = "SystemError";
   readonly code: string;
   readonly syscall: string;
+  readonly where: string;
 
   constructor(code: string, syscall: string, where: string) {
     super(`${code}: simulated, ${syscall} '${where}'`);
     this.code = code;
     this.syscall = syscall;
+    this.where = where;
   }
 }
 

@@ -1,0 +1,479 @@
+/**
+ * Runs several programs as processes of one simulated machine, truly interleaved: each in a worker of its own that is
+ * blocked at every port call until the schedule lets it make that call. Only one of them runs at any time.
+ *
+ *     const result = await runInterleaved({
+ *       machine,
+ *       programs: [{ module: new URL("./programs.js", import.meta.url), export: "writer", argument: { rounds: 3 } }, ...],
+ *       schedule: randomSchedule(seed),
+ *     });
+ *
+ * Promises: the same machine, programs and schedule give the same steps, events and outcomes. It relies on programs that
+ * wait for nothing but their port (and imports), and that keep no state in module variables.
+ *
+ * The thread of the caller is blocked while the programs run.
+ */
+
+import { deserialize, serialize } from "node:v8";
+import type { DirectoryEntry, OpenMode, Timer } from "../../src/fs/port.js";
+import type { SimulatedMachine } from "./machine.js";
+import { type Schedule, type Switch, switchesSchedule, withoutInterruption } from "./schedule.js";
+import type { ProcessOptions, SimulatedProcess } from "./simulated-process.js";
+import { ProcessKilled, SystemError } from "./system-error.js";
+import type { WorkerOutcome } from "./worker-main.js";
+import { discardWorker, giveBackWorkers, type PooledWorker, takeWorkers } from "./worker-pool.js";
+import type { Answer } from "./worker-port.js";
+
+export interface ProgramSpec {
+  readonly module: URL;
+  /** The name of an exported `Program` (worker-main.ts). */
+  readonly export: string;
+  /** Anything that structured clone takes. */
+  readonly argument?: unknown;
+  /** The name of the process; default "p0", "p1" ... */
+  readonly name?: string;
+  /** Kill the process at its N-th port call, counted from 1; that call has no effect. */
+  readonly killAtCall?: number;
+  /** If that call is an append, let a part of it be written. */
+  readonly tear?: boolean;
+  readonly process?: ProcessOptions;
+}
+
+export interface Step {
+  readonly process: number;
+  readonly method: string;
+  /** What the call acts on, for people. */
+  readonly path: string;
+  /** Who could have run instead. */
+  readonly others: readonly number[];
+  /** False for steps that only concern the process itself (its clock, its random numbers). */
+  readonly isShared: boolean;
+}
+
+export interface RecordedEvent<Event = unknown> {
+  readonly step: number;
+  readonly process: number;
+  readonly event: Event;
+}
+
+export interface InterleavedOptions {
+  readonly machine: SimulatedMachine;
+  readonly programs: readonly ProgramSpec[];
+  readonly schedule: Schedule;
+  /** Called after each step, with what was recorded so far. "stop" kills all processes, as a power cut would. */
+  readonly afterStep?: (step: Step, number: number, events: readonly RecordedEvent[]) => "stop" | undefined;
+  /** More steps than that mean that nobody gets on. */
+  readonly stepsMax?: number;
+  /** Real milliseconds that a program may compute between two port calls. */
+  readonly hangMs?: number;
+}
+
+export interface InterleavedResult<Value = unknown, Event = unknown> {
+  readonly outcomes: readonly (
+    | { readonly status: "returned"; readonly value: Value }
+    | Exclude<WorkerOutcome, { status: "returned" }>
+  )[];
+  readonly events: readonly RecordedEvent<Event>[];
+  readonly steps: readonly Step[];
+  /** The schedule as one line, for `scheduleFromText`. */
+  readonly replay: string;
+  /** The same run as a list of switches. */
+  readonly switches: readonly Switch[];
+  /** Descriptors that were still open when their program ended. */
+  readonly leftOpen: readonly string[];
+}
+
+export async function runInterleaved<Value = unknown, Event = unknown>(
+  options: InterleavedOptions,
+): Promise<InterleavedResult<Value, Event>> {
+  const workers = await takeWorkers(options.programs.length);
+  const run = new InterleavedRun(options, workers);
+  try {
+    run.play();
+  } catch (error) {
+    for (const worker of workers) discardWorker(worker);
+    const text = error instanceof Error ? error.message : String(error);
+    throw new Error(`${text}\nreplay: ${options.schedule.text} (machine seed ${options.machine.options.seed})`, {
+      cause: error,
+    });
+  }
+  giveBackWorkers(workers);
+  return run.result() as InterleavedResult<Value, Event>;
+}
+
+/**
+ * Runs a program with every schedule of at most `preemptionsMax` switches: first without any, then with one before each
+ * step of that run, and so on. Switches before steps that concern only the process itself are left out: they change
+ * nothing. Stop iterating when you have seen enough.
+ */
+export async function* enumerateSchedules<Result extends Pick<InterleavedResult, "steps">>(
+  run: (schedule: Schedule) => Promise<Result>,
+  preemptionsMax: number,
+): AsyncIterable<{ readonly schedule: Schedule; readonly result: Result }> {
+  let level: (readonly Switch[])[] = [[]];
+  for (let preemptions = 0; preemptions <= preemptionsMax; preemptions++) {
+    const next: (readonly Switch[])[] = [];
+    for (const switches of level) {
+      const schedule = switchesSchedule(switches);
+      const result = await run(schedule);
+      yield { schedule, result };
+      if (preemptions === preemptionsMax) continue;
+      const from = (switches.at(-1)?.[0] ?? -1) + 1;
+      for (let number = from; number < result.steps.length; number++) {
+        const step = result.steps[number]!;
+        if (step.isShared) for (const other of step.others) next.push([...switches, [number, other]]);
+      }
+    }
+    level = next;
+  }
+}
+
+/** Steps that no other process can see: an interruption before one of them is as good as one before the next step. */
+const privateMethods = new Set([
+  "start",
+  "record",
+  "nowMs",
+  "monotonicMs",
+  "random",
+  "randomBytes",
+  "nap",
+  "wait",
+  "sleep",
+  "yieldToEventLoop",
+  "startTimer",
+  "cancel",
+]);
+/** Turns of its event loop that a program may take while it waits for something that is not its port. */
+const strayTurnsMax = 1000;
+
+interface Question {
+  readonly method: string;
+  readonly parameters: readonly unknown[];
+  readonly bytes: Uint8Array;
+}
+
+/** One program in its worker. */
+interface Slot {
+  readonly index: number;
+  readonly process: SimulatedProcess;
+  readonly channel: PooledWorker["channel"];
+  /** What it asks; undefined when it has ended. */
+  question: Question | undefined;
+  napEnded: boolean | undefined;
+  readonly completions: number[];
+  readonly timers: Map<number, Timer>;
+  readonly handles: Map<number, never>;
+  nextHandle: number;
+  strayTurns: number;
+  outcome: WorkerOutcome | undefined;
+}
+
+class InterleavedRun {
+  readonly #options: InterleavedOptions;
+  readonly #slots: Slot[];
+  readonly #steps: Step[] = [];
+  readonly #events: RecordedEvent[] = [];
+  readonly #switches: Switch[] = [];
+  readonly #leftOpen: string[] = [];
+
+  constructor(options: InterleavedOptions, workers: readonly PooledWorker[]) {
+    this.#options = options;
+    this.#slots = options.programs.map((program, index): Slot => {
+      const process = options.machine.process(program.name ?? `p${index}`, program.process);
+      if (program.killAtCall !== undefined) process.crashAfter(program.killAtCall, { tear: program.tear ?? false });
+      return {
+        index,
+        process,
+        channel: workers[index]!.channel,
+        question: undefined,
+        napEnded: undefined,
+        completions: [],
+        timers: new Map(),
+        handles: new Map<number, never>(),
+        nextHandle: 1,
+        strayTurns: 0,
+        outcome: undefined,
+      };
+    });
+  }
+
+  play(): void {
+    const { schedule, machine, stepsMax = 1_000_000 } = this.#options;
+    for (const slot of this.#slots) this.#begin(slot);
+    const choose = schedule.begin();
+    let current = -1;
+    for (;;) {
+      this.#runDueEvents();
+      for (const slot of this.#slots)
+        if (slot.process.isKilled && slot.question) this.#answer(slot, { status: "killed" });
+      const living = this.#slots.filter((slot) => slot.question !== undefined);
+      if (living.length === 0) return;
+      const runnable = living.filter(canRun).map((slot) => slot.index);
+      if (runnable.length === 0) {
+        const event = machine.events.take();
+        if (event === undefined) throw new Error("deadlock: every process waits for something that never happens");
+        event.run();
+        continue;
+      }
+      const step = this.#steps.length;
+      if (step >= stepsMax) throw new Error(`no end after ${step} steps:\n${this.#lastSteps()}`);
+      const currentWaits = isWaiting(this.#slots[current]?.question);
+      const decision = { step, current, runnable, currentWaits };
+      const chosen = choose(decision);
+      if (chosen !== withoutInterruption(decision)) this.#switches.push([step, chosen]);
+      current = chosen;
+      this.#step(this.#slots[chosen]!, runnable);
+    }
+  }
+
+  result(): InterleavedResult {
+    return {
+      outcomes: this.#slots.map((slot) => slot.outcome!),
+      events: this.#events,
+      steps: this.#steps,
+      replay: this.#options.schedule.text,
+      switches: this.#switches,
+      leftOpen: this.#leftOpen,
+    };
+  }
+
+  #begin(slot: Slot): void {
+    const program = this.#options.programs[slot.index]!;
+    const { process } = slot;
+    slot.question = this.#receive(slot);
+    const facts = { name: process.name, processId: process.processId, userId: process.userId ?? null };
+    const job = { ...facts, lockFamily: process.lockFamily, module: program.module.href, export: program.export };
+    slot.channel.answer(job, serialize(program.argument));
+    this.#listen(slot);
+  }
+
+  /** Makes the call that the process asks for, and lets it run to its next call. */
+  #step(slot: Slot, runnable: readonly number[]): void {
+    const question = slot.question!;
+    const step: Step = {
+      process: slot.index,
+      method: question.method,
+      path: this.#pathOf(slot, question),
+      others: runnable.filter((index) => index !== slot.index),
+      isShared: !privateMethods.has(question.method),
+    };
+    this.#steps.push(step);
+    const call = this.#execute(slot, question);
+    if (call !== undefined) this.#answer(slot, call.answer, call.bytes);
+    const number = this.#steps.length - 1;
+    if (this.#options.afterStep?.(step, number, this.#events) === "stop") {
+      for (const { process } of this.#slots) process.kill();
+    }
+  }
+
+  /** Undefined when there is no answer yet. */
+  #execute(slot: Slot, question: Question): { answer: Answer; bytes?: Uint8Array } | undefined {
+    const { process } = slot;
+    const { method, parameters, bytes } = question;
+    try {
+      switch (method) {
+        case "wait": {
+          const id = slot.completions.shift();
+          slot.strayTurns = id === undefined ? slot.strayTurns + 1 : 0;
+          if (slot.strayTurns > strayTurnsMax) {
+            throw new Error(`${process.name} waits for something that is not its port`);
+          }
+          return { answer: { status: "ok", value: id ?? 0 } };
+        }
+        case "nap":
+          if (slot.napEnded) {
+            slot.napEnded = undefined;
+            return { answer: { status: "ok" } };
+          }
+          slot.napEnded = false;
+          process.beginNap(parameters[0] as number, () => {
+            slot.napEnded = true;
+          });
+          return undefined;
+        case "read": {
+          const buffer = new Uint8Array(parameters[1] as number);
+          const count = process.read(this.#handle(slot, parameters[0]), buffer, parameters[2] as number);
+          return { answer: { status: "ok" }, bytes: buffer.subarray(0, count) };
+        }
+        case "randomBytes":
+          return { answer: { status: "ok" }, bytes: process.randomBytes(parameters[0] as number) };
+        case "record":
+          this.#events.push({
+            step: this.#steps.length - 1,
+            process: slot.index,
+            event: deserialize(Buffer.from(bytes)),
+          });
+          return { answer: { status: "ok" } };
+        default:
+          return { answer: { status: "ok", value: this.#call(slot, method, parameters, bytes) } };
+      }
+    } catch (error) {
+      if (error instanceof ProcessKilled) return { answer: { status: "killed" } };
+      if (!(error instanceof SystemError)) throw error;
+      const { code, syscall, where } = error;
+      return { answer: { status: "error", code, syscall, where } };
+    }
+  }
+
+  #call(slot: Slot, method: string, p: readonly unknown[], bytes: Uint8Array): unknown {
+    const { process } = slot;
+    const first = () => this.#handle(slot, p[0]);
+    const complete = (id: unknown) => () => {
+      slot.timers.delete(id as number);
+      slot.completions.push(id as number);
+    };
+    switch (method) {
+      case "start":
+        return undefined;
+      case "openRoot":
+        return this.#keep(slot, process.openRoot(p[0] as string));
+      case "openDirectory":
+        return this.#keep(slot, process.openDirectory(first(), p[1] as string));
+      case "closeDirectory":
+        return process.closeDirectory(first());
+      case "statDirectory":
+        return process.statDirectory(first());
+      case "list":
+        return process.list(first(), p[1] as number);
+      case "listInBatches": {
+        const batches = process.listInBatches(first(), p[1] as number)[Symbol.iterator]();
+        return this.#keep(slot, batches as unknown as { displayPath: string })[0];
+      }
+      case "nextBatch": {
+        const next = (this.#handle(slot, p[0]) as unknown as Iterator<DirectoryEntry[]>).next();
+        return next.done ? null : next.value;
+      }
+      case "makeDirectory":
+        return process.makeDirectory(first(), p[1] as string, p[2] as number);
+      case "removeDirectory":
+        return process.removeDirectory(first(), p[1] as string);
+      case "syncDirectory":
+        return process.beginSyncDirectory(first(), complete(p[1]));
+      case "open":
+        return this.#keep(slot, process.open(first(), p[1] as string, p[2] as OpenMode));
+      case "close":
+        return process.close(first());
+      case "stat":
+        return process.stat(first());
+      case "statName":
+        return process.statName(first(), p[1] as string);
+      case "append":
+        return process.append(first(), bytes);
+      case "truncate":
+        return process.truncate(first(), p[1] as number);
+      case "setMode":
+        return process.setMode(first(), p[1] as number);
+      case "syncFile":
+        return process.beginSyncFile(first(), complete(p[1]));
+      case "rename":
+        return process.rename(first(), p[1] as string, this.#handle(slot, p[2]), p[3] as string);
+      case "unlink":
+        return process.unlink(first(), p[1] as string);
+      case "statFileSystem":
+        return process.statFileSystem(first());
+      case "tryLock":
+        return process.tryLock(first(), p[1] as "exclusive" | "shared");
+      case "unlock":
+        return process.unlock(first());
+      case "describeLockHolder":
+        return process.describeLockHolder(first());
+      case "nowMs":
+        return process.nowMs();
+      case "monotonicMs":
+        return process.monotonicMs();
+      case "random":
+        return process.random();
+      case "sleep":
+        slot.timers.set(p[1] as number, process.beginSleep(p[0] as number, complete(p[1])));
+        return undefined;
+      case "startTimer":
+        slot.timers.set(p[1] as number, process.startTimer(p[0] as number, complete(p[1])));
+        return undefined;
+      case "cancel": {
+        slot.timers.get(p[0] as number)?.cancel();
+        slot.timers.delete(p[0] as number);
+        const index = slot.completions.indexOf(p[0] as number);
+        if (index >= 0) slot.completions.splice(index, 1);
+        return undefined;
+      }
+      case "yieldToEventLoop":
+        return process.beginYield(complete(p[0]));
+      case "loseWrites":
+        return process.loseWrites(first());
+      default:
+        throw new Error(`unknown port call ${method}`);
+    }
+  }
+
+  #answer(slot: Slot, answer: Answer, bytes?: Uint8Array): void {
+    slot.channel.answer(answer, bytes);
+    this.#listen(slot);
+  }
+
+  /** Waits until the program asks something or has ended. */
+  #listen(slot: Slot): void {
+    slot.question = this.#receive(slot);
+    if (slot.question.method !== "nextProgram") return;
+    slot.outcome = deserialize(Buffer.from(slot.question.bytes)) as WorkerOutcome;
+    slot.question = undefined;
+    this.#leftOpen.push(...slot.process.openHandles().map((path) => `${slot.process.name}: ${path}`));
+    slot.process.kill();
+  }
+
+  #receive(slot: Slot): Question {
+    const { hangMs = 30_000 } = this.#options;
+    const message = slot.channel.receive(hangMs);
+    if (message === undefined) throw new Error(`${slot.process.name} made no port call for ${hangMs} ms`);
+    const [method, ...parameters] = message.json as [string, ...unknown[]];
+    return { method, parameters, bytes: message.bytes };
+  }
+
+  #runDueEvents(): void {
+    const { events } = this.#options.machine;
+    for (let event = events.take(events.nowMicros); event !== undefined; event = events.take(events.nowMicros)) {
+      event.run();
+    }
+  }
+
+  #keep(slot: Slot, handle: { displayPath: string }): [number, string] {
+    const id = slot.nextHandle++;
+    slot.handles.set(id, handle as never);
+    return [id, handle.displayPath];
+  }
+
+  #handle(slot: Slot, id: unknown): never {
+    const handle = slot.handles.get(id as number);
+    if (handle === undefined) throw new SystemError("EBADF", "port", String(id));
+    return handle;
+  }
+
+  #pathOf(slot: Slot, { method, parameters }: Question): string {
+    if (privateMethods.has(method)) return "";
+    const [first, second] = parameters;
+    if (typeof first === "string") return first;
+    const handle = slot.handles.get(first as number) as { displayPath?: string } | undefined;
+    if (handle?.displayPath === undefined) return "";
+    return typeof second === "string" ? `${handle.displayPath}/${second}` : handle.displayPath;
+  }
+
+  #lastSteps(): string {
+    return describeSteps(this.#steps.slice(-20));
+  }
+}
+
+/** The steps as lines, for messages and for comparing two runs. */
+export function describeSteps(steps: readonly Step[]): string {
+  return steps.map((step) => `${step.process} ${step.method} ${step.path}`.trim()).join("\n");
+}
+
+function isWaiting(question: Question | undefined): boolean {
+  return question === undefined || question.method === "wait" || question.method === "nap";
+}
+
+function canRun(slot: Slot): boolean {
+  const { question } = slot;
+  if (question?.method === "nap") return slot.napEnded !== false;
+  if (question?.method !== "wait") return true;
+  // With nothing begun, the program waits for something outside its port: let its event loop turn.
+  return slot.completions.length > 0 || question.parameters[0] === 0;
+}
