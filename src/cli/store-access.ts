@@ -1,0 +1,94 @@
+/**
+ * Which store a command works on, and opening it. No command migrates a legacy file on the way or creates a store: only
+ * `sessiondir migrate` takes a store over, and a misspelt path is an error.
+ */
+
+import type { SessionStore } from "../api.js";
+import { SessionStoreError } from "../errors.js";
+import { nodePort } from "../fs/node-port.js";
+import type { Port } from "../fs/port.js";
+import { openSessionStore } from "../open.js";
+import { UsageError } from "./failures.js";
+import { noteColor, printNote, safeText } from "./terminal.js";
+
+export type CommandStore = SessionStore<Record<string, unknown>>;
+
+export interface StoreOption {
+  store?: string;
+}
+
+/** `--store`, else SESSIONDIR_STORE, else the store in the current directory. */
+export function findLocation(options: StoreOption): string {
+  const given = options.store ?? process.env.SESSIONDIR_STORE;
+  if (given !== undefined && given !== "") return given;
+  const port = nodePort();
+  const here = port.openRoot(".");
+  try {
+    if (exists(port, here, "sessions.d") || exists(port, here, "sessions.json")) return "sessions.json";
+  } finally {
+    port.closeDirectory(here);
+  }
+  throw new UsageError(
+    "which store? There is no sessions.json or sessions.d here. Give --store PATH or set SESSIONDIR_STORE.",
+  );
+}
+
+function exists(port: Port, directory: ReturnType<Port["openRoot"]>, name: string): boolean {
+  return port.statName(directory, name) !== undefined;
+}
+
+/** Opens the store for reading, gives it to `work` and closes it; returns what `work` returned. */
+export function withReadOnlyStore<Result>(
+  options: StoreOption,
+  work: (store: CommandStore) => Promise<Result>,
+): Promise<Result> {
+  return withStore(findLocation(options), true, work);
+}
+
+/** The same for a command that writes to an existing store. */
+export async function withWritableStore<Result>(
+  options: StoreOption,
+  work: (store: CommandStore) => Promise<Result>,
+): Promise<Result> {
+  const location = findLocation(options);
+  // Opening for writing would create a store; opening for reading first says "missing" without leaving anything.
+  await withStore(location, true, async () => {});
+  return withStore(location, false, work);
+}
+
+async function withStore<Result>(
+  location: string,
+  readOnly: boolean,
+  work: (store: CommandStore) => Promise<Result>,
+): Promise<Result> {
+  const store = await open(location, readOnly);
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}
+
+async function open(location: string, readOnly: boolean): Promise<CommandStore> {
+  try {
+    return await openSessionStore(location, { readOnly, migrate: "never", logger: warnings });
+  } catch (error) {
+    if (!(error instanceof SessionStoreError) || error.code !== "legacy_store") throw error;
+    throw new SessionStoreError("legacy_store", "this is a legacy sessions.json that no store has taken over yet", {
+      operation: "open the store",
+      path: location,
+      onDisk: "The file is untouched.",
+      nextStep: `Run: sessiondir migrate --store ${quoteForShell(location)} (with --dry-run to see first what it would do).`,
+      cause: error,
+    });
+  }
+}
+
+/** Warnings of the library go to stderr; the rest is not for a person at a terminal. */
+export const warnings = {
+  warn: (message: string) => printNote(`${noteColor.yellow("warning")}: ${safeText(message)}`),
+};
+
+export function quoteForShell(text: string): string {
+  return /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,100 @@
+/**
+ * Writing to the terminal or a pipe. Colours and progress bars only where a person looks; text that came from strangers
+ * (keys, labels, messages) never reaches the terminal raw, because control characters in it could rewrite the screen.
+ * A reader that goes away (`| head`) ends the output silently: nothing crashes and the store is still closed properly.
+ */
+
+import cliProgress from "cli-progress";
+import Table from "cli-table3";
+import pc from "picocolors";
+
+const gone = new AbortController();
+
+/** Aborts when nobody reads the output any more. */
+export const outputGone: AbortSignal = gone.signal;
+
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_DESTROYED") throw error;
+    gone.abort();
+  });
+}
+
+export function printLine(text: string): void {
+  if (!gone.signal.aborted) process.stdout.write(`${text}\n`);
+}
+
+export function printJson(document: unknown): void {
+  printLine(JSON.stringify(document, undefined, 2));
+}
+
+/** For what a person should know but a pipe should not carry. */
+export function printNote(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function colorsFor(stream: NodeJS.WriteStream): ReturnType<typeof pc.createColors> {
+  const { NO_COLOR, TERM } = process.env;
+  return pc.createColors(Boolean(stream.isTTY) && !NO_COLOR && TERM !== "dumb");
+}
+
+/** Colours for stdout. */
+export const color = colorsFor(process.stdout);
+/** Colours for stderr. */
+export const noteColor = colorsFor(process.stderr);
+
+/** A table without borders; numbers of columns and widths follow from the content. */
+export function printTable(head: readonly string[], rows: readonly string[][], rightAligned: readonly number[]): void {
+  const table = new Table({
+    head: head.map((title) => color.bold(title)),
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 2 },
+    colAligns: head.map((_, column) => (rightAligned.includes(column) ? "right" : "left")),
+    chars: Object.fromEntries(tableParts.map((part) => [part, ""])),
+  });
+  table.push(...rows);
+  printLine(table.toString().replace(/[ \t]+$/gm, ""));
+}
+
+const tableParts = [
+  ...["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"],
+  ...["left", "left-mid", "mid", "mid-mid", "right", "right-mid", "middle"],
+] as const;
+
+/** Control characters, line separators, invisible and direction-changing characters as escapes. */
+export function safeText(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115f\u1160\u3164\uffa0]|\u034f/gu, (character) => {
+    const code = character.codePointAt(0)!;
+    // Emoji are joined by an invisible character that does no harm.
+    if (code === 0x200d) return character;
+    return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** Shortens to the width of the terminal, if it is one: the middle goes, since both ends of a key tell it apart. */
+export function fitText(text: string, widthMax: number): string {
+  if (!process.stdout.isTTY || text.length <= widthMax) return text;
+  const head = Math.ceil((widthMax - 1) * 0.6);
+  return `${text.slice(0, head)}…${text.slice(text.length - (widthMax - 1 - head))}`;
+}
+
+export interface Progress {
+  update(done: number, total: number): void;
+  stop(): void;
+}
+
+/** A bar on stderr when that is a terminal; otherwise nothing. */
+export function startProgress(label: string): Progress {
+  if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} };
+  const bar = new cliProgress.SingleBar(
+    { format: `${label} {bar} {value}/{total}`, stream: process.stderr, hideCursor: true, clearOnComplete: true },
+    cliProgress.Presets.shades_classic,
+  );
+  bar.start(0, 0);
+  return {
+    update: (done, total) => {
+      bar.setTotal(total);
+      bar.update(done);
+    },
+    stop: () => bar.stop(),
+  };
+}
