@@ -7,7 +7,7 @@
 import type { PatchOptions, RemoveOptions, UpdateOptions } from "./api.js";
 import type { CommitResult, FrozenEntry, Operation, Versioned } from "./contract.js";
 import { SessionStoreError } from "./errors.js";
-import { type PrivateFields, privatizeEntry, privatizeFields } from "./sessions/entry-value.js";
+import { type PrivateFields, privatizeChanges, privatizeEntry, privatizeFields } from "./sessions/entry-value.js";
 import { applyPatch, diffEntries, effectiveFields, mergeThreeWay } from "./sessions/patch.js";
 import { Attempts, commitDetails, requireVersion, type StoreContext } from "./store-context.js";
 import { checkEntryBytes } from "./store-entry-size.js";
@@ -28,20 +28,23 @@ export async function updateSession(
   for (;;) {
     const returned = await runCallerFunction(context, () => fn(current?.entry), options.signal, "update");
     if (returned === undefined) return current?.entry;
-    let next = privatizeEntry(returned, limits);
+    let operation =
+      current === undefined
+        ? operationFor(key, undefined, privatizeEntry(returned, limits), limits.entryBytes)
+        : patchFor(key, current.entry, privatizeChanges(returned, current.entry, limits), limits.entryBytes);
     // With "merge" the same result may be tried several times, each time on top of what the others did.
     for (;;) {
-      const operation = operationFor(key, current?.entry, next, limits.entryBytes);
       if (operation === undefined) return current?.entry;
       attempts.count++;
       const result = await commitOne(context, operation, current, options);
       if (result.status === "committed") return operation.entry;
       const latest = await latestAfterConflict(context, key, result, attempts);
       requireVersion(options.ifVersion, latest?.version, "update", key, attempts.count);
-      const merged = options.onConflict === "merge" ? mergeThreeWay(current?.entry, next, latest?.entry) : "overlap";
+      const merged: FrozenEntry | "overlap" =
+        options.onConflict === "merge" ? mergeThreeWay(current?.entry, operation.entry, latest?.entry) : "overlap";
       current = latest;
       if (merged === "overlap") break;
-      next = merged;
+      operation = operationFor(key, current?.entry, merged, limits.entryBytes);
     }
     // Nobody's code is run after the store began to close.
     context.lifetime.requireOpen("update");
@@ -154,6 +157,8 @@ function patchFor(
   if (effective === undefined) return undefined;
   const { set, unset } = effective;
   const entry = applyPatch(current, set, unset);
+  const keepsNothing = Object.keys(entry).length === Object.keys(set).length;
+  if (keepsNothing) return operationFor(key, undefined, entry, entryBytesMax);
   checkEntryBytes(entry, entryBytesMax, key, current, set);
   return { type: "patch", key, set, unset, entry };
 }

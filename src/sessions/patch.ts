@@ -6,7 +6,7 @@
  */
 
 import type { FrozenEntry } from "../contract.js";
-import { registerShallow, setField } from "./entry-value.js";
+import { registerOver, registerShallow, setField } from "./entry-value.js";
 import { jsonEqual } from "./json-equal.js";
 
 export interface EntryDifference {
@@ -48,14 +48,9 @@ export function diffEntries(current: FrozenEntry, next: FrozenEntry): EntryDiffe
 
 /** A new frozen entry: `entry` with fields set and unset. */
 export function applyPatch(entry: FrozenEntry, set: FrozenEntry, unset: readonly string[]): FrozenEntry {
-  if (unset.length === 0) return registerShallow({ ...entry, ...set });
-  const removed = new Set(unset);
-  const result: Record<string, unknown> = {};
-  for (const name of Object.keys(entry)) {
-    if (!removed.has(name)) setField(result, name, entry[name]);
-  }
-  for (const name of Object.keys(set)) setField(result, name, set[name]);
-  return registerShallow(result);
+  if (unset.length === 0) return registerOver({ ...entry, ...set }, entry, set);
+  const kept = Object.entries(entry).filter(([name]) => !unset.includes(name));
+  return registerShallow({ ...Object.fromEntries(kept), ...set });
 }
 
 /** Those of the fields that change the entry, or `undefined` when none does. */
