@@ -8,6 +8,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { run } from "node:test";
+import { build } from "./build.mjs";
 import { compileAll } from "./lib/compile.mjs";
 import { inProject, root, shown } from "./lib/project.mjs";
 import { TestResults } from "./lib/test-results.mjs";
@@ -18,6 +19,8 @@ const fileTimeoutMs = 5 * 60_000;
 const filters = process.argv.slice(2);
 setUp();
 console.log("Compiling ...");
+// The example's tests use the package by its name, as its users do: that is dist/.
+build();
 compileAll();
 const files = findTestFiles(filters);
 if (files.length === 0) {
