@@ -1,27 +1,78 @@
-/** Opens a store: chooses the backend by the location. So far only ":memory:", a fresh private store each time. */
+/**
+ * Opens a store: chooses the backend by the location, creates a directory store that does not exist yet, and takes over
+ * a legacy `sessions.json` that lies there instead.
+ */
 
 import type { OpenOptions, SessionStore } from "./api.js";
+import { createStore } from "./backends/directory/create.js";
+import { DirectoryBackend } from "./backends/directory/backend.js";
+import { parseStoreLocation, type StoreLocation } from "./backends/directory/layout.js";
 import { MemoryBackend } from "./backends/memory/backend.js";
+import type { Backend } from "./contract.js";
 import { SessionStoreError } from "./errors.js";
 import { nodePort } from "./fs/node-port.js";
-import { defaultLimits } from "./limits.js";
+import { hasCode, type Port } from "./fs/port.js";
+import { checkOpenOptions, type CheckedOpenOptions } from "./open-options.js";
+import { describeType, invalidOption } from "./options.js";
 import type { SessionEntry } from "./sessions/entry.js";
 import { createSessionStore } from "./store.js";
 
+/**
+ * Opens the session store at `location`: the path of a `sessions.json` (the directory store beside it is opened,
+ * created, or migrated into), the path of a `*.d` directory, or ":memory:" for a fresh private store.
+ */
 export async function openSessionStore<Entry extends object = SessionEntry>(
   location: string,
-  options: OpenOptions = {},
+  options?: OpenOptions,
 ): Promise<SessionStore<Entry>> {
-  if (location !== ":memory:") throw new SessionStoreError("store_missing", "only :memory: can be opened so far");
+  const checked = checkOpenOptions(options);
   const port = nodePort();
-  const backend = new MemoryBackend(port, {
-    keyRule: options.keys ?? "openclaw",
-    limits: { ...defaultLimits, ...options.limits },
-    readOnly: options.readOnly ?? false,
-  });
+  const backend = await openBackend(port, location, checked);
   return createSessionStore<Entry>(backend, {
     clock: port,
-    conflictWaitMs: options.conflictWaitMs,
-    logger: options.logger,
+    conflictWaitMs: checked.conflictWaitMs,
+    logger: checked.logger,
+  });
+}
+
+/** The same without the public store around it; tests give it another port. */
+export async function openBackend(port: Port, location: string, options: CheckedOpenOptions): Promise<Backend> {
+  if (typeof location !== "string") {
+    throw invalidOption("openSessionStore", `the location is a string, not ${describeType(location)}`);
+  }
+  if (location === ":memory:") return new MemoryBackend(port, options);
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(location)) {
+    throw invalidOption("openSessionStore", "this version has no backend for URLs", "Give the path of a sessions.json or of a *.d directory.");
+  }
+  const storeLocation = location.includes("\0") ? undefined : parseStoreLocation(location);
+  if (storeLocation === undefined) {
+    throw invalidOption(
+      "openSessionStore",
+      `the location ${JSON.stringify(location.slice(0, 200))} is neither a *.json file nor a *.d directory`,
+      "Give the path of a sessions.json (its store lies beside it as sessions.d), of a *.d directory, or :memory:.",
+    );
+  }
+  return openDirectory(port, storeLocation, options);
+}
+
+async function openDirectory(port: Port, location: StoreLocation, options: CheckedOpenOptions): Promise<Backend> {
+  try {
+    return await DirectoryBackend.open(port, location, options);
+  } catch (error) {
+    if (!hasCode(error, "ENOENT")) throw error;
+  }
+  if (options.readOnly) throw nothingToRead(port, location);
+  await createStore(port, location, { keyRule: options.keyRule, prepare: async () => ({ entries: new Map(), provenance: null }) });
+  return await DirectoryBackend.open(port, location, options);
+}
+
+function nothingToRead(port: Port, location: StoreLocation): SessionStoreError {
+  const path = `${location.parentPath}/${location.directoryName}`;
+  void port;
+  return new SessionStoreError("store_missing", "there is no store", {
+    operation: "open the store",
+    path,
+    onDisk: "A reader creates nothing.",
+    nextStep: "Check the path, or open it for writing to create the store.",
   });
 }

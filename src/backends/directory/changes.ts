@@ -1,0 +1,285 @@
+/**
+ * The change feed: follows the journal from a cursor, across rotations, checkpoints and reopening, for as long as the
+ * segments are kept (P18). Reads with its own descriptors and its own position; entries of patches are put together
+ * with the help of the view. A cursor is (version, checksum of its record, incarnation); a mismatch answers "reset"
+ * (P13).
+ */
+
+import type { BackendChange, Cursor, FrozenEntry } from "../../contract.js";
+import { openChecked } from "../../fs/checked-file.js";
+import { type File, hasCode } from "../../fs/port.js";
+import { limitCaps } from "../../limits.js";
+import { freezeParsedJson } from "../../sessions/entry-value.js";
+import { applyPatch } from "../../sessions/patch.js";
+import type { CommitRecord, JournalRecord, RecordOperation } from "./journal/record.js";
+import { readRecords } from "./journal/segment-file.js";
+import { segmentName } from "./layout.js";
+import {
+  type CommitStamp,
+  cursorIsOfIncarnation,
+  formatCursor,
+  formatToken,
+  originStamp,
+  parseCursor,
+} from "./version.js";
+import type { View } from "./view.js";
+
+/** Where a follower stands: behind this commit, at this offset of an open segment. */
+interface Position {
+  stamp: CommitStamp;
+  first: number;
+  file: File;
+  offset: number;
+  sealed: boolean;
+}
+
+/** So many recently seen sessions are remembered, to put their next patch on. */
+const rememberedSessionsMax = 512;
+
+export class ChangeFollower {
+  private readonly view: View;
+  private readonly incarnation: string;
+  private position: Position | undefined;
+  private readonly recent = new Map<string, { version: number; entry: FrozenEntry }>();
+  /** The state of a session that was delivered ahead, because the one in between can no longer be told. */
+  private readonly deliveredUpTo = new Map<string, number>();
+
+  constructor(view: View) {
+    this.view = view;
+    this.incarnation = view.files.manifest.incarnation;
+  }
+
+  /** Takes its place behind the cursor; a change "reset" when the history from there on is gone. */
+  start(since: Cursor | undefined): BackendChange | undefined {
+    this.view.refresh();
+    if (since === undefined) {
+      this.startAtEnd();
+      return undefined;
+    }
+    const { incarnation, ...stamp } = parseCursor(since);
+    if (
+      cursorIsOfIncarnation(incarnation, this.incarnation) &&
+      stamp.version <= this.view.last.version &&
+      this.startBehind(stamp)
+    ) {
+      return undefined;
+    }
+    return this.reset();
+  }
+
+  /** The changes that have been committed since the last call; the caller waits when there are none. */
+  *poll(): Generator<BackendChange> {
+    for (;;) {
+      const position = this.position as Position;
+      const records = this.readNewRecords(position);
+      if (records === "gone") {
+        yield this.reset();
+        continue;
+      }
+      for (const record of records) {
+        if (record.type === "commit") yield* this.toChanges(record);
+      }
+      if (!position.sealed) return;
+      const moved = this.moveToSuccessor(position);
+      if (moved === "not yet") return;
+      if (moved === "gone") yield this.reset();
+    }
+  }
+
+  close(): void {
+    if (this.position) this.view.files.port.close(this.position.file);
+    this.position = undefined;
+  }
+
+  // --- positions -------------------------------------------------------------------------------------------------
+
+  private startAtEnd(): void {
+    const { current, last } = this.view;
+    const file = this.openIfExists(current.first);
+    if (file)
+      this.take({
+        stamp: last,
+        first: current.first,
+        file,
+        offset: current.offset,
+        sealed: current.seal !== undefined,
+      });
+  }
+
+  /** False when the record of the stamp is no longer there, or is another one. */
+  private startBehind(stamp: CommitStamp): boolean {
+    const firsts = this.view.files.listSegments();
+    const first = firsts.filter((candidate) => candidate <= stamp.version).at(-1);
+    if (first !== undefined) {
+      const file = this.openIfExists(first);
+      if (file && this.seek(file, first, stamp)) return true;
+    }
+    return this.startBeforeOldest(stamp, firsts[0]);
+  }
+
+  private seek(file: File, first: number, stamp: CommitStamp): boolean {
+    const { port } = this.view.files;
+    let found: number | undefined;
+    readRecords(port, file, 0, port.stat(file).sizeBytes, ({ record, endOffset }) => {
+      if (record.type !== "commit" || record.version < stamp.version) return undefined;
+      if (record.version === stamp.version && record.record === stamp.record) found = endOffset;
+      return "stop";
+    });
+    if (found === undefined) {
+      port.close(file);
+      return false;
+    }
+    this.take({ stamp, first, file, offset: found, sealed: false });
+    return true;
+  }
+
+  /** The cursor may stand exactly before the oldest segment: its first record, or the manifest, names the commit before it. */
+  private startBeforeOldest(stamp: CommitStamp, oldest: number | undefined): boolean {
+    if (oldest === undefined || oldest !== stamp.version + 1) return false;
+    const file = this.openIfExists(oldest);
+    if (file === undefined) return false;
+    if (this.recordBefore(file, stamp.version) !== stamp.record) {
+      this.view.files.port.close(file);
+      return false;
+    }
+    this.take({ stamp, first: oldest, file, offset: 0, sealed: false });
+    return true;
+  }
+
+  private recordBefore(file: File, version: number): string | undefined {
+    const { port } = this.view.files;
+    let previous: string | undefined;
+    readRecords(port, file, 0, port.stat(file).sizeBytes, ({ record }) => {
+      if (record.type === "commit") previous = record.previousRecord;
+      return "stop";
+    });
+    if (previous !== undefined) return previous;
+    if (version === 0) return originStamp.record;
+    const { checkpoint } = this.view.files.readManifest();
+    return checkpoint.version === version ? checkpoint.record : undefined;
+  }
+
+  private take(position: Position): void {
+    this.close();
+    this.position = position;
+    this.previousRecord = position.stamp.record;
+  }
+
+  private reset(): BackendChange {
+    this.recent.clear();
+    this.deliveredUpTo.clear();
+    this.view.refresh();
+    this.startAtEnd();
+    return { type: "reset", cursor: formatCursor(this.view.last, this.incarnation) };
+  }
+
+  private openIfExists(first: number): File | undefined {
+    try {
+      return openChecked(
+        this.view.files.port,
+        this.view.files.journal,
+        segmentName(first),
+        "read",
+        this.view.files.owner,
+      );
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return undefined;
+      throw error;
+    }
+  }
+
+  // --- reading ---------------------------------------------------------------------------------------------------
+
+  private readNewRecords(position: Position): JournalRecord[] | "gone" {
+    const { port } = this.view.files;
+    const records: JournalRecord[] = [];
+    const { sizeBytes } = port.stat(position.file);
+    if (sizeBytes <= position.offset || position.sealed) return records;
+    let gap = false;
+    readRecords(port, position.file, position.offset, sizeBytes, ({ record, endOffset }) => {
+      if (record.type === "commit" && record.version !== position.stamp.version + 1) gap = true;
+      // Carried states may stand for commits that a power cut took from this feed (P11).
+      if (record.type === "carry" && record.lastVersion !== position.stamp.version) gap = true;
+      if (gap) return "stop";
+      if (record.type === "commit") position.stamp = { version: record.version, record: record.record };
+      position.offset = endOffset;
+      position.sealed = record.type === "seal";
+      records.push(record);
+      return position.sealed ? "stop" : undefined;
+    });
+    return gap ? "gone" : records;
+  }
+
+  /** As in the view (P2): asked for the successor first, and then whether this segment is still linked. */
+  private moveToSuccessor(position: Position): "moved" | "not yet" | "gone" {
+    const first = position.stamp.version + 1;
+    const file = this.openIfExists(first);
+    if (file) {
+      this.take({ stamp: position.stamp, first, file, offset: 0, sealed: false });
+      return "moved";
+    }
+    return this.view.files.port.stat(position.file).linkCount > 0 ? "not yet" : "gone";
+  }
+
+  // --- changes ---------------------------------------------------------------------------------------------------
+
+  private *toChanges(record: CommitRecord): Generator<BackendChange> {
+    const { version, timeMs, actor, reason } = record;
+    const token = formatToken(record, this.incarnation);
+    const before: CommitStamp = { version: version - 1, record: this.previousRecord };
+    this.previousRecord = record.record;
+    const lastIndex = record.operations.length - 1;
+    for (const [index, operation] of record.operations.entries()) {
+      // Only behind the last change of a commit does the cursor pass it: resuming in between repeats, never loses.
+      const cursor = formatCursor(index === lastIndex ? record : before, this.incarnation);
+      const common = { key: operation.key, commitId: record.commitId ?? token, timeMs, actor, reason, cursor };
+      if ((this.deliveredUpTo.get(operation.key) ?? 0) >= version) continue;
+      if (operation.type === "remove") {
+        this.recent.delete(operation.key);
+        yield { type: "remove", version: token, ...common };
+        continue;
+      }
+      const state = this.stateAfter(operation, record);
+      if (state === undefined) continue; // Damaged: those who read it are told.
+      yield { type: "put", entry: state.entry, version: formatToken(state, this.incarnation), ...common };
+    }
+  }
+
+  private previousRecord: string = originStamp.record;
+
+  private stateAfter(
+    operation: Exclude<RecordOperation, { type: "remove" }>,
+    stamp: CommitStamp,
+  ): (CommitStamp & { entry: FrozenEntry }) | undefined {
+    const { key } = operation;
+    if (operation.type === "put")
+      return this.remember(key, stamp, freezeParsedJson(operation.entry as FrozenEntry, limitCaps.nestingLevels));
+    const known = this.recent.get(key);
+    if (known && known.version === operation.base) {
+      const set = freezeParsedJson(operation.set as FrozenEntry, limitCaps.nestingLevels);
+      return this.remember(key, stamp, applyPatch(known.entry, set, operation.unset));
+    }
+    return this.stateFromView(key, stamp);
+  }
+
+  /** The state at the version, or a newer one, which then stands for the changes in between. */
+  private stateFromView(key: string, stamp: CommitStamp): (CommitStamp & { entry: FrozenEntry }) | undefined {
+    try {
+      this.view.refresh();
+      const state = this.view.readAt(key, stamp.version);
+      if (state.entry === undefined) return undefined; // Removed since; its removal is still to come.
+      if (state.version > stamp.version) this.deliveredUpTo.set(key, state.version);
+      return this.remember(key, state, state.entry);
+    } catch (error) {
+      if (hasCode(error, "entry_damaged")) return undefined;
+      throw error;
+    }
+  }
+
+  private remember(key: string, stamp: CommitStamp, entry: FrozenEntry): CommitStamp & { entry: FrozenEntry } {
+    this.recent.delete(key);
+    this.recent.set(key, { version: stamp.version, entry });
+    if (this.recent.size > rememberedSessionsMax) this.recent.delete(this.recent.keys().next().value as string);
+    return { version: stamp.version, record: stamp.record, entry };
+  }
+}

@@ -1,0 +1,347 @@
+/**
+ * The checkpoint: writes the final states of sealed segments to entry files. It is a pure function of one sealed
+ * segment and the entry files, and ignores this process's view (P7). Idempotent: a crash anywhere is finished by
+ * whoever comes next. Runs under the checkpoint lock; no reader or writer waits for it.
+ *
+ * Per segment, oldest first (P9):
+ * 1. sync the segment and the journal's names (P7);
+ * 2. pass the scan gate once: scans that began before see no file change under them (P15);
+ * 3. removed sessions: their last state to trash/, synced;
+ * 4. entry files: temporary file, sync, rename; removed ones unlinked (P8);
+ * 5. sync entries/, then record the checkpoint in the manifest (P4).
+ * Later, when their retention is over, segments are unlinked one by one (P8, P18).
+ */
+
+import type { Logger } from "../../contract.js";
+import { SessionStoreError } from "../../errors.js";
+import { openChecked } from "../../fs/checked-file.js";
+import { type Directory, type File, hasCode } from "../../fs/port.js";
+import type { Limits } from "../../limits.js";
+import { formatEntryFile, writeTemporaryFile } from "./entries/entry-file.js";
+import { type FoldedState, foldKey } from "./entries/fold.js";
+import { formatTrashFile } from "./entries/trash-file.js";
+import {
+  collectKeyHistories,
+  type JournaledChange,
+  type KeyHistory,
+  readFirstRecord,
+  readLastRecord,
+  readSegment,
+  type SegmentContent,
+} from "./journal/sealed-segment.js";
+import * as layout from "./layout.js";
+import type { LockFile } from "./lock-file.js";
+import type { StoreFiles } from "./store-files.js";
+
+export interface CheckpointOptions {
+  readonly limits: Readonly<Limits>;
+  /** How long to wait for snapshot scans that are under way. */
+  readonly gateWaitMs: number;
+  readonly logger: Logger | undefined;
+  /** Told when a checkpoint was recorded. */
+  readonly onRecorded: (version: number) => void;
+}
+
+/** Files that are synced at the same time, and the longest slice of work between two turns of the event loop. */
+const parallelFilesMax = 8;
+const sliceMs = 2;
+
+export class Checkpointer {
+  private readonly files: StoreFiles;
+  private readonly lock: LockFile;
+  private readonly scanLock: LockFile;
+  private readonly options: CheckpointOptions;
+  private lastYieldMs = 0;
+  private lastTrashSweepMs = Number.NEGATIVE_INFINITY;
+
+  constructor(files: StoreFiles, lock: LockFile, scanLock: LockFile, options: CheckpointOptions) {
+    this.files = files;
+    this.lock = lock;
+    this.scanLock = scanLock;
+    this.options = options;
+  }
+
+  /** Checkpoints every sealed segment. "busy" when another process is doing it. */
+  async run(): Promise<"done" | "busy"> {
+    if (!this.lock.tryExclusiveChecked()) return "busy";
+    try {
+      if (!this.files.isInPlace()) return "done";
+      this.sweepAfterDeath();
+      await this.checkpointSealedSegments();
+      await this.unlinkExpiredSegments();
+      await this.sweepTrash();
+      this.files.port.unlink(this.files.store, layout.checkpointMarkerName);
+      return "done";
+    } finally {
+      // P9: every file operation was awaited, also after an error.
+      this.lock.release();
+    }
+  }
+
+  private async checkpointSealedSegments(): Promise<void> {
+    const { port, journal, owner } = this.files;
+    const firsts = this.files.listSegments();
+    let { version } = this.files.readManifest().checkpoint;
+    for (const [index, first] of firsts.entries()) {
+      const successor = firsts[index + 1];
+      if (successor === undefined || successor - 1 <= version) continue;
+      const file = openChecked(port, journal, layout.segmentName(first), "append", owner);
+      try {
+        const segment = this.readSealed(file, first, firsts.slice(index + 1));
+        // P11: what a suspect segment held is in the segment behind it, with its own versions.
+        if (segment === "suspect") continue;
+        await port.syncFile(file);
+        await port.syncDirectory(journal);
+        await this.passScanGate();
+        await this.writeStates(collectKeyHistories(segment.records));
+        const checkpoint = { ...segment.last, timeMs: port.nowMs() };
+        await this.files.writeManifest({ ...this.files.readManifest(), checkpoint });
+        version = checkpoint.version;
+        this.options.onRecorded(version);
+      } finally {
+        port.close(file);
+      }
+    }
+  }
+
+  private readSealed(file: File, first: number, laterFirsts: readonly number[]): SegmentContent | "suspect" {
+    const segment = readSegment(this.files.port, file, first);
+    if (segment.seal === "suspect" || laterFirsts.some((later) => this.isSuspectedBy(later, first))) return "suspect";
+    if (segment.seal === undefined) {
+      throw new SessionStoreError(
+        "store_damaged",
+        `a segment with a successor ends without a seal (${segment.tailBytes} bad bytes)`,
+        {
+          operation: "checkpoint",
+          path: file.displayPath,
+          onDisk: "The journal was left as it is, and grows.",
+          nextStep: "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
+        },
+      );
+    }
+    return segment;
+  }
+
+  private isSuspectedBy(later: number, first: number): boolean {
+    const file = openChecked(this.files.port, this.files.journal, layout.segmentName(later), "read", this.files.owner);
+    try {
+      const record = readFirstRecord(this.files.port, file);
+      return record?.type === "carry" && record.suspectFrom <= first;
+    } finally {
+      this.files.port.close(file);
+    }
+  }
+
+  /** P15: acquired once and released at once; scans that begin later have a version at or behind the seal. */
+  private async passScanGate(): Promise<void> {
+    const { port } = this.files;
+    const deadlineMs = port.monotonicMs() + this.options.gateWaitMs;
+    for (let waitMs = 1; !this.scanLock.tryExclusive(); waitMs = Math.min(20, waitMs * 2)) {
+      if (port.monotonicMs() >= deadlineMs)
+        throw this.scanLock.timeoutError("wait for snapshot scans to end", this.options.gateWaitMs);
+      await port.sleep(waitMs);
+    }
+    this.scanLock.release();
+  }
+
+  private async writeStates(histories: ReadonlyMap<string, KeyHistory>): Promise<void> {
+    const withRemovals = [...histories.values()].filter((history) =>
+      history.some((change) => change.type === "remove"),
+    );
+    if (withRemovals.length > 0) {
+      const trash = this.files.openOrMakePart(layout.trashName);
+      try {
+        await this.inParallel(withRemovals, (history) => this.writeTrash(trash, history));
+        await this.files.port.syncDirectory(trash);
+      } finally {
+        this.files.port.closeDirectory(trash);
+      }
+    }
+    const touched = new Set<Directory>();
+    await this.inParallel([...histories.values()], async (history) => {
+      const directory = await this.writeEntry(history);
+      if (directory) touched.add(directory);
+    });
+    if (this.files.manifest.shardDigits > 0) touched.add(this.files.entries.root);
+    for (const directory of touched) await this.files.port.syncDirectory(directory);
+  }
+
+  private async writeTrash(trash: Directory, history: KeyHistory): Promise<void> {
+    for (const trashed of foldKey(this.files.entries, history).trashed) {
+      const { key, timeMs, version } = trashed.removal;
+      const name = layout.trashFileName(timeMs, version, this.files.entries.fileName(key));
+      // Named by the removal's version, so an interrupted checkpoint that comes again finds its own file (P16).
+      if (this.files.port.statName(trash, name)) continue;
+      await this.replace(trash, name, formatTrashFile(trashed));
+    }
+  }
+
+  private async writeEntry(history: KeyHistory): Promise<Directory | undefined> {
+    const { key, result } = foldKey(this.files.entries, history);
+    switch (result.action) {
+      case "none":
+        return undefined;
+      case "quarantine":
+        this.quarantineRecords(key, history, result.problem);
+        return undefined;
+      case "write":
+        return this.putEntry(key, result.state, result.replacesDamaged);
+      case "unlink":
+        return this.unlinkEntry(key);
+    }
+  }
+
+  private async putEntry(key: string, state: FoldedState, replacesDamaged: boolean): Promise<Directory | undefined> {
+    const place = this.files.entries.makePlace(key);
+    if (replacesDamaged && !this.files.quarantineCopy(place.directory, place.name)) {
+      // Not a file we may read - a link, a FIFO, another session's entry. Moving it away keeps it and frees its name.
+      this.files.quarantineMove(place.directory, place.name);
+    }
+    await this.replace(place.directory, place.name, formatEntryFile(key, state, state.entry));
+    return place.directory;
+  }
+
+  private unlinkEntry(key: string): Directory | undefined {
+    const place = this.files.entries.findPlace(key);
+    if (place === undefined) return undefined;
+    try {
+      this.files.port.unlink(place.directory, place.name);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT")) throw error;
+    }
+    return place.directory;
+  }
+
+  /** P16: one damaged session must not block its segment for ever. */
+  private quarantineRecords(key: string, history: KeyHistory, problem: string): void {
+    const lines = history.map((change: JournaledChange) => `${JSON.stringify(change)}\n`).join("");
+    this.files.quarantine(`${this.files.entries.fileName(key)}.records.jsonl`, Buffer.from(lines, "utf8"));
+    this.options.logger?.warn("a session could not be checkpointed; its journal records were copied to quarantine/", {
+      path: this.files.store.displayPath,
+      problem,
+    });
+  }
+
+  /** P8: the temporary file is synced before its rename. */
+  private async replace(directory: Directory, name: string, bytes: Uint8Array): Promise<void> {
+    const temporary = layout.temporaryName(this.files.port.randomBytes(16));
+    await writeTemporaryFile(this.files.port, directory, temporary, bytes);
+    this.files.port.rename(directory, temporary, directory, name);
+  }
+
+  /** Runs all of them, a few at a time; waits for every one that was started, then throws the first error. */
+  private async inParallel<Item>(items: readonly Item[], run: (item: Item) => Promise<void>): Promise<void> {
+    let next = 0;
+    let failure: { error: unknown } | undefined;
+    const worker = async () => {
+      while (next < items.length && failure === undefined) {
+        const item = items[next] as Item;
+        next += 1;
+        try {
+          await this.breathe();
+          await run(item);
+        } catch (error) {
+          failure ??= { error };
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(parallelFilesMax, items.length) }, worker));
+    if (failure) throw failure.error;
+  }
+
+  private async breathe(): Promise<void> {
+    const { port } = this.files;
+    if (port.monotonicMs() - this.lastYieldMs < sliceMs) return;
+    await port.yieldToEventLoop();
+    this.lastYieldMs = port.monotonicMs();
+  }
+
+  // --- retention -------------------------------------------------------------------------------------------------
+
+  /** P18, P8: oldest first; the names are synced before the next one goes. */
+  private async unlinkExpiredSegments(): Promise<void> {
+    const { port, journal } = this.files;
+    const { checkpoint } = this.files.readManifest();
+    const firsts = this.files.listSegments();
+    const done = firsts.filter(
+      (_, index) => index + 1 < firsts.length && (firsts[index + 1] as number) - 1 <= checkpoint.version,
+    );
+    const sizes = done.map((first) => port.statName(journal, layout.segmentName(first))?.sizeBytes ?? 0);
+    let keptBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
+    for (const [index, first] of done.entries()) {
+      const ageMs = port.nowMs() - this.sealTimeMs(first);
+      if (keptBytes <= this.options.limits.segmentRetentionBytes && ageMs <= this.options.limits.segmentRetentionMs)
+        return;
+      port.unlink(journal, layout.segmentName(first));
+      keptBytes -= sizes[index] as number;
+      await port.syncDirectory(journal);
+    }
+  }
+
+  private sealTimeMs(first: number): number {
+    const file = openChecked(this.files.port, this.files.journal, layout.segmentName(first), "read", this.files.owner);
+    try {
+      return readLastRecord(this.files.port, file)?.timeMs ?? 0;
+    } finally {
+      this.files.port.close(file);
+    }
+  }
+
+  private async sweepTrash(): Promise<void> {
+    const { port } = this.files;
+    if (port.monotonicMs() - this.lastTrashSweepMs < trashSweepMs) return;
+    this.lastTrashSweepMs = port.monotonicMs();
+    const trash = this.files.openPartIfExists(layout.trashName);
+    if (trash === undefined) return;
+    try {
+      const oldestMs = port.nowMs() - this.options.limits.trashRetentionMs;
+      for (const batch of port.listInBatches(trash, 512)) {
+        for (const { name } of batch) {
+          const removed = layout.parseTrashFileName(name);
+          if (removed && removed.timeMs < oldestMs) port.unlink(trash, name);
+        }
+        await this.breathe();
+      }
+    } finally {
+      port.closeDirectory(trash);
+    }
+  }
+
+  /**
+   * Temporary files are made only under this lock. The marker is there while somebody works: found by the next one, it
+   * says that its maker died, and only then are the directories - perhaps of a million files - listed for leftovers.
+   */
+  private sweepAfterDeath(): void {
+    const { port, store } = this.files;
+    if (port.statName(store, layout.checkpointMarkerName) === undefined) {
+      port.close(port.open(store, layout.checkpointMarkerName, "create"));
+      return;
+    }
+    sweepTemporaryFiles(this.files);
+  }
+}
+
+/** Removes the temporary files of whoever died under the checkpoint lock, which the caller holds. */
+export function sweepTemporaryFiles(files: StoreFiles): number {
+  const { port } = files;
+  let swept = 0;
+  const sweep = (directory: Directory) => {
+    for (const batch of port.listInBatches(directory, 512)) {
+      for (const { name, kind } of batch) {
+        if (kind !== "file" || !layout.isTemporaryName(name)) continue;
+        port.unlink(directory, name);
+        swept += 1;
+      }
+    }
+  };
+  sweep(files.store);
+  for (const directory of files.entries.directories()) sweep(directory);
+  const trash = files.openPartIfExists(layout.trashName);
+  if (trash) {
+    sweep(trash);
+    port.closeDirectory(trash);
+  }
+  return swept;
+}
+
+const trashSweepMs = 60 * 60_000;

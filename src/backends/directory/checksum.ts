@@ -1,0 +1,34 @@
+/**
+ * CRC-32 (the zlib one) of everything that is stored. It finds accidents, not attackers: whoever may write to the
+ * directory may write a right checksum too.
+ *
+ * A document carries its checksum inside, as 8 lower-case hex digits; the sum is taken over all its bytes with these
+ * digits replaced by zeros. So a reader needs no knowledge of how the document was put together.
+ */
+
+import { crc32 } from "node:zlib";
+
+const zeros = "00000000";
+
+export function checksumOf(bytes: Uint8Array | string): string {
+  return crc32(bytes).toString(16).padStart(8, "0");
+}
+
+/** The line of a pretty JSON document that holds its checksum; `text` must contain it exactly so. */
+const documentMarker = '\n  "checksum": "';
+
+/** The pretty JSON text (2 spaces, final newline) of a document whose `checksum` field is still "00000000". */
+export function sealDocument(document: { readonly checksum: typeof zeros }): string {
+  const text = `${JSON.stringify(document, null, 2)}\n`;
+  const at = text.indexOf(documentMarker) + documentMarker.length;
+  return text.slice(0, at) + checksumOf(text) + text.slice(at + zeros.length);
+}
+
+/** Whether the text carries the right checksum. A quote inside a JSON string is escaped, so the marker is unambiguous. */
+export function documentIsIntact(text: string): boolean {
+  const marker = text.indexOf(documentMarker);
+  if (marker < 0) return false;
+  const at = marker + documentMarker.length;
+  const stored = text.slice(at, at + zeros.length);
+  return checksumOf(text.slice(0, at) + zeros + text.slice(at + zeros.length)) === stored;
+}

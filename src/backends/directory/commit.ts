@@ -1,0 +1,277 @@
+/**
+ * The commit: steps 2 to 5 of the protocol. Attempts are served in order of arrival, without any caller code under the
+ * lock (P19); those that wait in one process share one hold of the lock.
+ *
+ * Invariants, in the order in which one commit meets them:
+ * I1. Nothing is read or appended unless the store still lies at its path (P20).
+ * I2. The view is at the journal's end, and that end is a valid record (recover.ts).
+ * I3. Every expectation holds at that point, or nothing is appended.
+ * I4. One commit is one record is one write, counted; the version is the one after the last.
+ * I5. It is acknowledged when it is as durable as the store was opened for - never before.
+ */
+
+import type {
+  CommitRequest,
+  CommitResult,
+  Durability as DurabilityMode,
+  Operation,
+  Versioned,
+} from "../../contract.js";
+import { fromSystemError, SessionStoreError } from "../../errors.js";
+import type { CommitLock } from "./commit-lock.js";
+import type { Durability } from "./durability.js";
+import type { CommitRecord, JsonObject, RecordOperation } from "./journal/record.js";
+import type { JournalWriter } from "./journal-writer.js";
+import type { LockFile } from "./lock-file.js";
+import { settleJournalEnd } from "./recover.js";
+import { formatToken } from "./version.js";
+import type { View } from "./view.js";
+
+interface PendingCommit {
+  readonly request: CommitRequest;
+  readonly deadlineMs: number;
+  readonly resolve: (result: CommitResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** So many commits share a hold of the lock, at most; then others get their turn. */
+const commitsPerHoldMax = 64;
+
+export interface CommitterOptions {
+  readonly durabilityMode: DurabilityMode;
+  readonly lockWaitMs: number;
+  readonly segmentBytesMax: number;
+  /** A segment was sealed: there is something to checkpoint. */
+  readonly onRotated: () => void;
+  /** Something was appended that is not yet synced. */
+  readonly onUnsynced: () => void;
+}
+
+export class Committer {
+  private readonly view: View;
+  private readonly writer: JournalWriter;
+  private readonly lock: CommitLock;
+  private readonly lockFile: LockFile;
+  private readonly durability: Durability;
+  private readonly options: CommitterOptions;
+  private queue: PendingCommit[] = [];
+  private pumping: Promise<void> | undefined;
+
+  constructor(
+    view: View,
+    writer: JournalWriter,
+    lock: CommitLock,
+    lockFile: LockFile,
+    durability: Durability,
+    options: CommitterOptions,
+  ) {
+    this.view = view;
+    this.writer = writer;
+    this.lock = lock;
+    this.lockFile = lockFile;
+    this.durability = durability;
+    this.options = options;
+  }
+
+  commit(request: CommitRequest): Promise<CommitResult> {
+    const { signal } = request;
+    if (signal?.aborted) return Promise.reject(abortedError(signal));
+    return new Promise((resolve, reject) => {
+      const deadlineMs = this.view.files.port.monotonicMs() + this.options.lockWaitMs;
+      const pending: PendingCommit = { request, deadlineMs, resolve, reject };
+      this.queue.push(pending);
+      if (signal) this.withdrawOnAbort(pending, signal);
+      if (this.pumping === undefined) this.pump();
+    });
+  }
+
+  /** Resolves when nothing waits for the lock any more. */
+  async drained(): Promise<void> {
+    while (this.pumping) await this.pumping;
+  }
+
+  /** Runs `action` under the commit lock, on a settled journal end. `action` must be synchronous and our own (P19). */
+  async exclusively<Result>(operation: string, action: () => Result): Promise<Result> {
+    const { port } = this.view.files;
+    const deadlineMs = port.monotonicMs() + this.options.lockWaitMs;
+    if (!(await this.lock.acquire(() => deadlineMs)))
+      throw this.lockFile.timeoutError(operation, this.options.lockWaitMs);
+    try {
+      this.assertInPlace();
+      settleJournalEnd(this.view, this.writer);
+      return action();
+    } finally {
+      this.lock.release();
+    }
+  }
+
+  /** Seals the current segment if it has commits and starts the next one. */
+  async rotate(): Promise<void> {
+    await this.exclusively("rotate the journal", () => this.rotateUnderLock());
+  }
+
+  private pump(): void {
+    // The uncontended commit is done before the caller's promise is even returned.
+    if (this.lock.tryAcquire()) this.serveUnderLock();
+    if (this.queue.length > 0) {
+      this.pumping = this.pumpSlowly().finally(() => {
+        this.pumping = undefined;
+        if (this.queue.length > 0) this.pump();
+      });
+    }
+  }
+
+  private async pumpSlowly(): Promise<void> {
+    await this.view.files.port.yieldToEventLoop();
+    while (this.queue.length > 0) {
+      const head = this.queue[0] as PendingCommit;
+      const acquired = await this.lock.acquire(() => this.queue[0]?.deadlineMs ?? head.deadlineMs);
+      if (acquired) {
+        this.serveUnderLock();
+        await this.view.files.port.yieldToEventLoop();
+      } else {
+        this.rejectOverdue();
+      }
+    }
+  }
+
+  private serveUnderLock(): void {
+    try {
+      this.assertInPlace();
+      for (let count = 0; count < commitsPerHoldMax && this.queue.length > 0; count += 1) {
+        if (count === 0 || this.view.current.seal !== undefined) settleJournalEnd(this.view, this.writer);
+        this.serve(this.queue.shift() as PendingCommit);
+      }
+    } catch (error) {
+      // The journal could not be made ready: whoever waits would meet the same.
+      const waiting = this.queue;
+      this.queue = [];
+      for (const pending of waiting) pending.reject(this.translate(error));
+    } finally {
+      this.lock.release();
+    }
+  }
+
+  private serve(pending: PendingCommit): void {
+    try {
+      if (this.durability.poison) throw this.durability.poison;
+      const { request } = pending;
+      const conflicts = this.findConflicts(request);
+      if (conflicts) {
+        pending.resolve({ status: "conflict", current: conflicts });
+        return;
+      }
+      const record = this.writer.appendCommit({
+        operations: request.operations.map((operation) => this.toRecordOperation(operation, request)),
+        commitId: request.commitId,
+        actor: request.actor,
+        reason: request.reason,
+      });
+      this.rememberResults(request.operations, record);
+      this.acknowledge(pending, record);
+    } catch (error) {
+      pending.reject(this.translate(error));
+      return;
+    }
+    if (this.view.current.offset >= this.options.segmentBytesMax) this.rotateBestEffort();
+  }
+
+  /** I3. Absence compares equal, whatever removal it came from (P14). */
+  private findConflicts(request: CommitRequest): Map<string, Versioned | undefined> | undefined {
+    let conflicts: Map<string, Versioned | undefined> | undefined;
+    for (const [key, expected] of request.expected) {
+      if (this.view.currentToken(key) === expected) continue;
+      conflicts ??= new Map();
+      conflicts.set(key, this.view.read(key));
+    }
+    return conflicts;
+  }
+
+  private toRecordOperation(operation: Operation, request: CommitRequest): RecordOperation {
+    if (operation.type !== "patch") return operation as RecordOperation;
+    const { key, set, unset } = operation;
+    // P14: each patch names the version it is made on; the expectation was just found to hold.
+    const base = Number.parseInt(request.expected.get(key) as string, 10);
+    return { type: "patch", key, base, set: set as JsonObject, unset };
+  }
+
+  /** The store computed the results of patches already. */
+  private rememberResults(operations: readonly Operation[], record: CommitRecord): void {
+    for (const operation of operations) {
+      if (operation.type !== "patch") continue;
+      const { key, entry } = operation;
+      const bytes = this.view.cache.bytesOf(key) ?? estimatedPatchedBytes;
+      this.view.remember(key, { version: record.version, record: record.record, entry }, record, bytes);
+    }
+  }
+
+  private acknowledge(pending: PendingCommit, record: CommitRecord): void {
+    const result: CommitResult = {
+      status: "committed",
+      version: formatToken(record, this.view.files.manifest.incarnation),
+    };
+    if (this.options.durabilityMode === "interval") {
+      this.options.onUnsynced();
+      pending.resolve(result);
+      return;
+    }
+    this.durability.wait(record.version).then(() => pending.resolve(result), pending.reject);
+  }
+
+  private rotateBestEffort(): void {
+    try {
+      this.rotateUnderLock();
+    } catch {
+      // A full segment is only large. What was half done - a seal without successor - the next commit finishes (P1).
+    }
+  }
+
+  private rotateUnderLock(): void {
+    if (this.view.current.offset === 0) return;
+    this.writer.seal("rotated");
+    this.writer.createSuccessor();
+    this.options.onRotated();
+  }
+
+  private assertInPlace(): void {
+    if (!this.view.files.isInPlace()) throw this.view.storeGone();
+  }
+
+  private rejectOverdue(): void {
+    const nowMs = this.view.files.port.monotonicMs();
+    const overdue = this.queue.filter((pending) => pending.deadlineMs <= nowMs);
+    this.queue = this.queue.filter((pending) => pending.deadlineMs > nowMs);
+    if (overdue.length === 0) return;
+    const error = this.lockFile.timeoutError("commit", this.options.lockWaitMs);
+    for (const pending of overdue) pending.reject(error);
+  }
+
+  private withdrawOnAbort(pending: PendingCommit, signal: AbortSignal): void {
+    const withdraw = () => {
+      const index = this.queue.indexOf(pending);
+      if (index < 0) return; // Appended already.
+      this.queue.splice(index, 1);
+      pending.reject(abortedError(signal));
+    };
+    signal.addEventListener("abort", withdraw, { once: true });
+  }
+
+  private translate(error: unknown): SessionStoreError {
+    return fromSystemError(error, {
+      operation: "commit",
+      path: this.view.files.store.displayPath,
+      onDisk: "Nothing of this commit was written.",
+    });
+  }
+}
+
+/** For the cache's account, when the entry a patch was made on is no longer cached. */
+const estimatedPatchedBytes = 4_096;
+
+function abortedError(signal: AbortSignal): SessionStoreError {
+  return new SessionStoreError("aborted", "the signal was aborted before the commit", {
+    operation: "commit",
+    onDisk: "Nothing of this commit was written.",
+    cause: signal.reason,
+  });
+}

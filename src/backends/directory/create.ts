@@ -1,0 +1,230 @@
+/**
+ * Creation: a store appears only by the rename of a complete, synced staging tree, under the checkpoint lock, also an
+ * empty one (P22). Openers never make the directory. A crash before the rename leaves a staging directory that the
+ * next creation removes; a crash after it leaves a complete store.
+ */
+
+import type { FrozenEntry, KeyRule } from "../../contract.js";
+import { SessionStoreError } from "../../errors.js";
+import type { StoreOwner } from "../../fs/checked-file.js";
+import { type Directory, hasCode, type Port } from "../../fs/port.js";
+import { checksumOf } from "./checksum.js";
+import { EntryDirectory } from "./entries/entry-directory.js";
+import { formatEntryFile, writeTemporaryFile } from "./entries/entry-file.js";
+import * as layout from "./layout.js";
+import { LockFile } from "./lock-file.js";
+import { formatManifest, layoutVersion, type Manifest, manifestKind, type Provenance } from "./manifest.js";
+import { originStamp } from "./version.js";
+
+export interface CreateOptions {
+  readonly keyRule: KeyRule;
+  /**
+   * Called under the checkpoint lock, when the store is known not to exist: what it starts with. Undefined means that
+   * there is nothing to create after all.
+   */
+  readonly prepare: () => Promise<StoreContent | undefined>;
+  /** Called under the same lock, after the store has appeared: the original is renamed, for example. */
+  readonly afterwards?: () => Promise<void>;
+}
+
+export interface StoreContent {
+  readonly entries: ReadonlyMap<string, FrozenEntry>;
+  readonly provenance: Provenance | null;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+export type CreateOutcome = "created" | "exists" | "nothing";
+
+/** From so many entries on, one directory is no longer a good place for all of them. */
+const shardedFromEntries = 50_000;
+const parallelFilesMax = 16;
+
+/** Creates the store unless somebody - perhaps another process, just now - has done so. */
+export async function createStore(
+  port: Port,
+  location: layout.StoreLocation,
+  options: CreateOptions,
+): Promise<CreateOutcome> {
+  const parent = port.openRoot(location.parentPath);
+  try {
+    const lock = openLock(port, parent, layout.lockNames(location.directoryName).checkpoint);
+    try {
+      await acquire(port, lock);
+      try {
+        return await createUnderLock(port, parent, location, options);
+      } finally {
+        lock.release();
+      }
+    } finally {
+      lock.close();
+    }
+  } finally {
+    port.closeDirectory(parent);
+  }
+}
+
+async function createUnderLock(
+  port: Port,
+  parent: Directory,
+  location: layout.StoreLocation,
+  options: CreateOptions,
+): Promise<CreateOutcome> {
+  if (port.statName(parent, location.directoryName)) return "exists";
+  removeStagingLeftovers(port, parent, location);
+  const content = await options.prepare();
+  if (content === undefined) return "nothing";
+  const staging = layout.stagingName(location.directoryName, Buffer.from(port.randomBytes(8)).toString("hex"));
+  await buildStaging(port, parent, staging, content, options.keyRule);
+  port.rename(parent, staging, parent, location.directoryName);
+  await port.syncDirectory(parent);
+  for (const name of Object.values(layout.lockNames(location.directoryName))) openLock(port, parent, name).close();
+  await options.afterwards?.();
+  return "created";
+}
+
+async function buildStaging(
+  port: Port,
+  parent: Directory,
+  name: string,
+  content: StoreContent,
+  keyRule: KeyRule,
+): Promise<void> {
+  port.makeDirectory(parent, name, layout.directoryMode);
+  const staging = port.openDirectory(parent, name);
+  try {
+    const { entries } = content;
+    const naming = {
+      fileNames: diskTellsCase(port, staging) ? ("base64url" as const) : ("hash" as const),
+      shardDigits: entries.size >= shardedFromEntries ? (2 as const) : (0 as const),
+    };
+    // Everything that is taken over is one commit, version 1; its record is what tells it from others (P13).
+    const incarnation = Buffer.from(port.randomBytes(16)).toString("hex");
+    const stamp = entries.size === 0 ? originStamp : { version: 1, record: checksumOf(incarnation) };
+    await writeEntries(port, makeDirectory(port, staging, layout.entriesName), naming, stamp, content);
+    await writeFirstSegment(port, makeDirectory(port, staging, layout.journalName), stamp.version + 1);
+    const manifest: Manifest = {
+      kind: manifestKind,
+      layoutVersion,
+      storeId: Buffer.from(port.randomBytes(16)).toString("hex"),
+      incarnation,
+      createdMs: port.nowMs(),
+      lockFamily: port.lockFamily,
+      keyRule,
+      ...naming,
+      features: { required: [], optional: [] },
+      migration: content.provenance,
+      checkpoint: { ...stamp, timeMs: port.nowMs() },
+    };
+    await writeTemporaryFile(port, staging, layout.manifestName, Buffer.from(formatManifest(manifest), "utf8"));
+    await port.syncDirectory(staging);
+  } finally {
+    port.closeDirectory(staging);
+  }
+}
+
+async function writeEntries(
+  port: Port,
+  root: Directory,
+  naming: { fileNames: layout.FileNameRule; shardDigits: 0 | 2 },
+  stamp: { version: number; record: string },
+  content: StoreContent,
+): Promise<void> {
+  const owner: StoreOwner = { uid: port.userId };
+  const directory = new EntryDirectory(port, root, naming, owner);
+  try {
+    const pending = content.entries.entries();
+    let done = 0;
+    const worker = async () => {
+      for (const [key, entry] of pending) {
+        const place = directory.makePlace(key);
+        await writeTemporaryFile(port, place.directory, place.name, formatEntryFile(key, stamp, entry));
+        done += 1;
+        content.onProgress?.(done, content.entries.size);
+      }
+    };
+    await settleAll(Array.from({ length: parallelFilesMax }, worker));
+    if (naming.shardDigits > 0) for (const shard of directory.directories()) await port.syncDirectory(shard);
+    await port.syncDirectory(root);
+  } finally {
+    directory.close();
+  }
+}
+
+async function writeFirstSegment(port: Port, journal: Directory, first: number): Promise<void> {
+  try {
+    await writeTemporaryFile(port, journal, layout.segmentName(first), new Uint8Array(0));
+    await port.syncDirectory(journal);
+  } finally {
+    port.closeDirectory(journal);
+  }
+}
+
+/** Waits for all before it throws: a staging directory must not change after this returned. */
+async function settleAll(promises: Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(promises);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
+}
+
+function makeDirectory(port: Port, parent: Directory, name: string): Directory {
+  port.makeDirectory(parent, name, layout.directoryMode);
+  return port.openDirectory(parent, name);
+}
+
+/** P17: names that differ only by case must be two files, or hashes are used for names. */
+function diskTellsCase(port: Port, directory: Directory): boolean {
+  port.close(port.open(directory, "case-probe", "create"));
+  const found = port.statName(directory, "CASE-PROBE");
+  port.unlink(directory, "case-probe");
+  return found === undefined;
+}
+
+function openLock(port: Port, parent: Directory, name: string): LockFile {
+  return LockFile.open(port, parent, name, { uid: port.userId }, false);
+}
+
+/** Whoever holds the lock may be taking over a large legacy file; the kernel frees it should they die. */
+const creationWaitMs = 10 * 60_000;
+
+async function acquire(port: Port, lock: LockFile): Promise<void> {
+  const deadlineMs = port.monotonicMs() + creationWaitMs;
+  while (!lock.tryExclusiveChecked()) {
+    if (port.monotonicMs() >= deadlineMs) throw lock.timeoutError("create the store", creationWaitMs);
+    await port.sleep(5);
+  }
+  lock.selfTestHeld();
+}
+
+/** Under the checkpoint lock nobody else builds one, so what is there was left by somebody who died. */
+function removeStagingLeftovers(port: Port, parent: Directory, location: layout.StoreLocation): void {
+  for (const batch of port.listInBatches(parent, 512)) {
+    for (const { name, kind } of batch) {
+      if (kind === "directory" && layout.parseStagingName(location.directoryName, name) !== undefined)
+        removeTree(port, parent, name, 3);
+    }
+  }
+}
+
+/** Removes a tree that we made ourselves, without following links, no deeper than we ever build one. */
+function removeTree(port: Port, parent: Directory, name: string, levels: number): void {
+  const directory = port.openDirectory(parent, name);
+  try {
+    for (const entry of port.list(directory, Number.POSITIVE_INFINITY)) {
+      if (entry.kind === "directory" && levels > 0) removeTree(port, directory, entry.name, levels - 1);
+      else port.unlink(directory, entry.name);
+    }
+  } finally {
+    port.closeDirectory(directory);
+  }
+  try {
+    port.removeDirectory(parent, name);
+  } catch (error) {
+    if (!hasCode(error, "ENOENT")) {
+      throw new SessionStoreError("io_error", "a leftover staging directory cannot be removed", {
+        path: `${parent.displayPath}/${name}`,
+        nextStep: "Move it away.",
+        cause: error,
+      });
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/** Recently used entries, up to a number of bytes. Kept right by the view, which tells it of every change. */
+
+import type { Versioned } from "../../../contract.js";
+import type { BaseState } from "../journal/overlay.js";
+
+/** `entry` undefined means: known to be absent. */
+export interface CachedEntry extends BaseState {
+  /** What readers get; made once. */
+  readonly versioned: Versioned | undefined;
+  readonly bytes: number;
+}
+
+/** What a cached entry costs beside its JSON text: objects, the map's slot, the key. Measured, about. */
+const overheadBytes = 300;
+
+export class EntryCache {
+  private readonly entries = new Map<string, CachedEntry>();
+  private readonly bytesMax: number;
+  private usedBytes = 0;
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax;
+  }
+
+  get(key: string): CachedEntry | undefined {
+    const found = this.entries.get(key);
+    if (found !== undefined && this.usedBytes > this.bytesMax / 2) {
+      // Order matters only when something may have to go soon; a warm read in a small store stays one look-up.
+      this.entries.delete(key);
+      this.entries.set(key, found);
+    }
+    return found;
+  }
+
+  /** The version held for a key, without counting as a use. */
+  peekVersion(key: string): number | undefined {
+    return this.entries.get(key)?.version;
+  }
+
+  bytesOf(key: string): number | undefined {
+    return this.entries.get(key)?.bytes;
+  }
+
+  set(key: string, entry: CachedEntry): void {
+    this.delete(key);
+    const cost = entry.bytes + overheadBytes;
+    if (cost > this.bytesMax) return;
+    this.entries.set(key, entry);
+    this.usedBytes += cost;
+    for (const oldest of this.entries.keys()) {
+      if (this.usedBytes <= this.bytesMax) break;
+      this.delete(oldest);
+    }
+  }
+
+  delete(key: string): void {
+    const found = this.entries.get(key);
+    if (found === undefined) return;
+    this.entries.delete(key);
+    this.usedBytes -= found.bytes + overheadBytes;
+  }
+
+  clear(): void {
+    this.entries.clear();
+    this.usedBytes = 0;
+  }
+
+  get stats(): { entries: number; bytes: number } {
+    return { entries: this.entries.size, bytes: this.usedBytes };
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * What one segment does to the entry file of one session: a pure function of the file and the session's changes. Run
+ * twice, or again after a crash in the middle, it comes to the same result (P7, P14).
+ */
+
+import type { FrozenEntry } from "../../../contract.js";
+import { SessionStoreError } from "../../../errors.js";
+import { freezeParsedJson } from "../../../sessions/entry-value.js";
+import { applyPatch } from "../../../sessions/patch.js";
+import type { JournaledChange, KeyHistory } from "../journal/sealed-segment.js";
+import type { CommitStamp } from "../version.js";
+import type { EntryDirectory } from "./entry-directory.js";
+
+export interface FoldedState extends CommitStamp {
+  readonly entry: FrozenEntry;
+}
+
+/** A state that a removal ended, to be kept in the trash. */
+export interface TrashedState {
+  readonly state: FoldedState;
+  readonly removal: JournaledChange;
+}
+
+export type FoldedAction =
+  | { readonly action: "none" }
+  | { readonly action: "unlink" }
+  /** `replacesDamaged`: an unreadable file lies there; a copy of it must be kept. */
+  | { readonly action: "write"; readonly state: FoldedState; readonly replacesDamaged: boolean }
+  /** The changes were made on something that is not there. The file, if there is one, stays as it is (P16). */
+  | { readonly action: "quarantine"; readonly problem: string };
+
+export interface FoldedKey {
+  readonly key: string;
+  readonly trashed: readonly TrashedState[];
+  readonly result: FoldedAction;
+}
+
+export function foldKey(entries: EntryDirectory, history: KeyHistory): FoldedKey {
+  const { key } = history[0] as JournaledChange;
+  const base = readBase(entries, key);
+  let baseVersion = -1;
+  // "broken": what the next patch was made on is not there; a put or a removal makes the session whole again.
+  let state: FoldedState | "absent" | { readonly broken: string };
+  if ("damage" in base) {
+    state = { broken: base.damage };
+  } else if (base.stored) {
+    state = base.stored;
+    baseVersion = base.stored.version;
+  } else {
+    state = "absent";
+  }
+  const trashed: TrashedState[] = [];
+  let changed = false;
+  for (const change of history) {
+    // P14: what the file already has is not applied again.
+    if (change.version <= baseVersion) continue;
+    changed = true;
+    const { version, record } = change;
+    if (change.type === "put") {
+      state = { version, record, entry: freezeParsedJson(change.entry as FrozenEntry) };
+    } else if (change.type === "remove") {
+      if (state !== "absent" && !("broken" in state) && !change.purge) trashed.push({ state, removal: change });
+      state = "absent";
+    } else {
+      state = patchState(state, change);
+    }
+  }
+  const baseIsDamaged = "damage" in base;
+  if (changed && baseIsDamaged && entries.holdsAnotherSession(key)) {
+    return { key, trashed, result: { action: "quarantine", problem: base.damage } };
+  }
+  return { key, trashed, result: toAction(changed, state, baseIsDamaged) };
+}
+
+function toAction(
+  changed: boolean,
+  state: FoldedState | "absent" | { readonly broken: string },
+  baseIsDamaged: boolean,
+): FoldedAction {
+  if (!changed) return { action: "none" };
+  if (state === "absent") return { action: "unlink" };
+  if ("broken" in state) return { action: "quarantine", problem: state.broken };
+  return { action: "write", state, replacesDamaged: baseIsDamaged };
+}
+
+function patchState(
+  state: FoldedState | "absent" | { readonly broken: string },
+  change: JournaledChange,
+): FoldedState | { readonly broken: string } {
+  if (state === "absent") return { broken: `version ${change.version} changes fields of an entry that is not there` };
+  if ("broken" in state) return state;
+  // P14: each patch carries the version it was made on.
+  if (state.version !== change.base) {
+    return {
+      broken: `version ${change.version} was made on version ${change.base}, the entry has version ${state.version}`,
+    };
+  }
+  const set = freezeParsedJson(change.set as FrozenEntry);
+  return { version: change.version, record: change.record, entry: applyPatch(state.entry, set, change.unset ?? []) };
+}
+
+function readBase(entries: EntryDirectory, key: string): { stored: FoldedState | undefined } | { damage: string } {
+  try {
+    return { stored: entries.read(key) };
+  } catch (error) {
+    if (error instanceof SessionStoreError && error.code === "entry_damaged") return { damage: error.message };
+    throw error;
+  }
+}

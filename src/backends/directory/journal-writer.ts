@@ -1,0 +1,157 @@
+/**
+ * Appending to the journal: commits, seals, successors, carried states. Every method runs under the commit lock, on a
+ * view that is at the end of the journal. One record is one write, and its count is checked: a full disk does not
+ * throw, it writes less.
+ */
+
+import { SessionStoreError } from "../../errors.js";
+import { shortWrite } from "../../fs/checked-file.js";
+import {
+  type CarriedState,
+  type CommitRecord,
+  type EncodedRecord,
+  encodeCarry,
+  encodeCommit,
+  encodeSeal,
+  type RecordOperation,
+  type SealReason,
+} from "./journal/record.js";
+import * as layout from "./layout.js";
+import { type LiveSegment, newSegment, type View } from "./view.js";
+
+export interface CommitFields {
+  readonly operations: readonly RecordOperation[];
+  readonly commitId: string | undefined;
+  readonly actor: string | undefined;
+  readonly reason: string | undefined;
+}
+
+export class JournalWriter {
+  private readonly view: View;
+  private readonly recordBytesMax: number;
+  /** Names this open store in its records. */
+  private readonly writerId: string;
+
+  constructor(view: View, recordBytesMax: number) {
+    this.view = view;
+    this.recordBytesMax = recordBytesMax;
+    this.writerId = Buffer.from(view.files.port.randomBytes(6)).toString("hex");
+  }
+
+  appendCommit(fields: CommitFields): CommitRecord {
+    const { view } = this;
+    const segment = view.current;
+    const startsSegment = segment.offset === 0;
+    const commit = {
+      ...fields,
+      ...this.common(),
+      version: view.last.version + 1,
+      store: startsSegment ? view.files.manifest.incarnation : undefined,
+      previousRecord: startsSegment ? view.last.record : undefined,
+    };
+    const encoded = encodeCommit(commit);
+    this.append(segment, encoded);
+    const record: CommitRecord = { ...commit, type: "commit", record: encoded.record };
+    view.applyCommit(segment, record, encoded.bytes.byteLength);
+    return record;
+  }
+
+  /** P1: the seal is the switch. A segment without commits is never sealed. */
+  seal(reason: SealReason): void {
+    const segment = this.view.current;
+    if (segment.offset === 0 || segment.seal !== undefined) return;
+    this.append(segment, encodeSeal({ ...this.common(), reason, lastVersion: this.view.last.version }));
+    segment.seal = reason;
+  }
+
+  /** P1: made by the sealer, or by whoever next holds the lock and finds a seal without a successor. */
+  createSuccessor(): void {
+    const { view } = this;
+    const { port, journal } = view.files;
+    const first = view.last.version + 1;
+    const file = port.open(journal, layout.segmentName(first), "create");
+    port.setMode(file, layout.fileMode);
+    view.enterSuccessor(newSegment(first, file));
+    this.carryIfMissing();
+  }
+
+  /** P11: the first record behind suspect segments holds the states that only they held, with their own versions. */
+  carryIfMissing(): void {
+    const { view } = this;
+    if (view.current.offset !== 0 || view.segments.at(-2)?.seal !== "suspect") return;
+    const suspects: LiveSegment[] = [];
+    for (const segment of view.segments.slice(0, -1).reverse()) {
+      if (segment.seal !== "suspect") break;
+      suspects.push(segment);
+    }
+    this.append(
+      view.current,
+      encodeCarry({
+        ...this.common(),
+        store: view.files.manifest.incarnation,
+        suspectFrom: (suspects.at(-1) as LiveSegment).first,
+        lastVersion: view.last.version,
+        lastRecord: view.last.record,
+        states: this.statesOf(suspects),
+      }),
+    );
+  }
+
+  /** Taken from memory: what a file says whose sync has failed proves nothing. */
+  private statesOf(suspects: readonly LiveSegment[]): CarriedState[] {
+    const states: CarriedState[] = [];
+    for (const key of new Set(suspects.flatMap((segment) => [...segment.overlay.changes.keys()]))) {
+      const change = this.view.latestChange(key);
+      if (change === undefined) continue;
+      const { version, record } = change;
+      if (change.type === "remove") {
+        states.push({ type: "remove", key, version, record });
+        continue;
+      }
+      try {
+        const entry = this.view.read(key)?.entry;
+        if (entry) states.push({ type: "put", key, version, record, entry });
+      } catch (error) {
+        // A session that was damaged before stays damaged; it must not cost the others.
+        if (!(error instanceof SessionStoreError && error.code === "entry_damaged")) throw error;
+      }
+    }
+    return states;
+  }
+
+  private common(): { timeMs: number; writer: string; durable: number } {
+    return { timeMs: this.view.files.port.nowMs(), writer: this.writerId, durable: this.view.durableVersion };
+  }
+
+  private append(segment: LiveSegment, { bytes }: EncodedRecord): void {
+    const { port } = this.view.files;
+    if (bytes.byteLength > this.recordBytesMax) {
+      throw new SessionStoreError(
+        "limit_exceeded",
+        `the commit takes ${bytes.byteLength} bytes, more than ${this.recordBytesMax}`,
+        {
+          operation: "commit",
+          onDisk: "Nothing was written.",
+          nextStep: "Split it into smaller transactions.",
+        },
+      );
+    }
+    let written = 0;
+    try {
+      written = port.append(segment.file, bytes);
+      if (written !== bytes.byteLength) throw shortWrite(written, bytes.byteLength);
+    } catch (error) {
+      this.cutBack(segment);
+      throw error;
+    }
+    segment.offset += bytes.byteLength;
+  }
+
+  private cutBack(segment: LiveSegment): void {
+    try {
+      this.view.files.port.truncate(segment.file, segment.offset);
+    } catch {
+      // An unfinished line is no commit; the next holder of the lock cuts it.
+    }
+  }
+}

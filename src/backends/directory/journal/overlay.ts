@@ -1,0 +1,168 @@
+/**
+ * The overlay: what is journaled but not yet in entry files, one map per live segment. A change of a session is an
+ * immutable node; a patch points to the change before it, so that a state at any version of the overlay can be put
+ * together without keeping a copy of the entry for each patch.
+ */
+
+import type { FrozenEntry } from "../../../contract.js";
+import { limitCaps } from "../../../limits.js";
+import { freezeParsedJson } from "../../../sessions/entry-value.js";
+import { applyPatch } from "../../../sessions/patch.js";
+import type { CommitStamp } from "../version.js";
+import type { CarryRecord, CommitRecord, JsonObject, RecordOperation } from "./record.js";
+
+export interface KeyChange extends CommitStamp {
+  readonly type: "put" | "patch" | "remove";
+  /** put: the whole entry, frozen when it is first read. */
+  entry: JsonObject | undefined;
+  frozen: boolean;
+  /** patch: the fields, and the version of the entry they were set on. */
+  readonly set: JsonObject | undefined;
+  readonly unset: readonly string[] | undefined;
+  readonly base: number;
+  /** patch: the change before this one, unless that is already in the entry file. Cut when it has come there (P4). */
+  previous: KeyChange | undefined;
+  /** Bytes of the record, shared out: what this change may cost in memory. */
+  readonly bytes: number;
+}
+
+/** What a patch chain is put together on. `entry` undefined means absent. */
+export interface BaseState extends CommitStamp {
+  readonly entry: FrozenEntry | undefined;
+}
+
+/** A patch whose base is not what it was made on: damage of this one session (P14). */
+export class BaseMismatchError extends Error {
+  constructor(expected: number, found: number) {
+    super(`a patch was made on version ${expected}, but the entry before it has version ${found}`);
+  }
+}
+
+export class SegmentOverlay {
+  readonly changes = new Map<string, KeyChange>();
+
+  /** Adds a commit. `latest` finds the newest change of a key in this or older segments. */
+  addCommit(record: CommitRecord, recordBytes: number, latest: (key: string) => KeyChange | undefined): void {
+    const bytes = recordBytes / record.operations.length;
+    for (const operation of record.operations) {
+      this.changes.set(operation.key, toChange(operation, record, bytes, latest(operation.key)));
+    }
+  }
+
+  /** States that were carried over from a suspect segment keep their versions; known ones are not applied twice. */
+  addCarry(record: CarryRecord, recordBytes: number, latest: (key: string) => KeyChange | undefined): void {
+    const bytes = recordBytes / Math.max(1, record.states.length);
+    for (const state of record.states) {
+      const known = latest(state.key);
+      if (known && known.version > state.version) continue;
+      this.changes.set(state.key, {
+        type: state.type,
+        version: state.version,
+        record: state.record,
+        entry: state.type === "put" ? state.entry : undefined,
+        frozen: false,
+        set: undefined,
+        unset: undefined,
+        base: 0,
+        previous: undefined,
+        bytes,
+      });
+    }
+  }
+
+  /** Every version up to `version` is in the entry files now: chains end there. */
+  cutChains(version: number): void {
+    for (const change of this.changes.values()) {
+      for (let at: KeyChange | undefined = change; at; at = at.previous) {
+        if (at.previous && at.previous.version <= version) at.previous = undefined;
+      }
+    }
+  }
+}
+
+function toChange(
+  operation: RecordOperation,
+  stamp: CommitStamp,
+  bytes: number,
+  previous: KeyChange | undefined,
+): KeyChange {
+  const isPatch = operation.type === "patch";
+  return {
+    type: operation.type,
+    version: stamp.version,
+    record: stamp.record,
+    entry: operation.type === "put" ? operation.entry : undefined,
+    frozen: false,
+    set: isPatch ? operation.set : undefined,
+    unset: isPatch ? operation.unset : undefined,
+    base: isPatch ? operation.base : 0,
+    previous: isPatch ? previous : undefined,
+    bytes,
+  };
+}
+
+export function frozenEntryOf(change: KeyChange): FrozenEntry {
+  if (!change.frozen) {
+    change.entry = freezeParsedJson(change.entry as JsonObject, limitCaps.nestingLevels) as JsonObject;
+    change.frozen = true;
+  }
+  return change.entry as FrozenEntry;
+}
+
+/**
+ * The state that `change` leads to. `cached` is a known older state of the session, if there is one; `readBase` reads
+ * the entry file and is called only when the chain needs it. A change applies to an entry only if its version is
+ * higher, and a patch only on the version it was made on (P14).
+ */
+export function materialise(change: KeyChange, cached: BaseState | undefined, readBase: () => BaseState): BaseState {
+  const { version, record } = change;
+  if (change.type === "remove") return { version, record, entry: undefined };
+  if (change.type === "put") return { version, record, entry: frozenEntryOf(change) };
+
+  const steps: KeyChange[] = [];
+  let base: BaseState | undefined;
+  for (let at: KeyChange = change; ; ) {
+    if (cached && at.version === cached.version) {
+      base = cached;
+      break;
+    }
+    if (at.type !== "patch") {
+      base = { version: at.version, record: at.record, entry: at.type === "put" ? frozenEntryOf(at) : undefined };
+      break;
+    }
+    steps.push(at);
+    if (cached && at.base === cached.version && (at.previous === undefined || at.previous.version === cached.version)) {
+      base = cached;
+      break;
+    }
+    if (at.previous === undefined) break;
+    at = at.previous;
+  }
+  base ??= readBase();
+  // Another process may have written the entry file since: then it is as new as this view, or newer.
+  if (base.version >= version) return base;
+  return { version, record, entry: foldPatches(base, steps) };
+}
+
+/** `steps` newest first. */
+function foldPatches(base: BaseState, steps: KeyChange[]): FrozenEntry {
+  const set = Object.create(null) as JsonObject;
+  const unset = new Set<string>();
+  let { version } = base;
+  for (const step of steps.reverse()) {
+    if (step.version <= base.version) continue;
+    if (step.base !== version) throw new BaseMismatchError(step.base, version);
+    version = step.version;
+    const fields = step.set as JsonObject;
+    for (const name of Object.keys(fields)) {
+      set[name] = fields[name];
+      unset.delete(name);
+    }
+    for (const name of step.unset as readonly string[]) {
+      delete set[name];
+      unset.add(name);
+    }
+  }
+  if (base.entry === undefined) throw new BaseMismatchError(steps[0]?.base ?? 0, base.version);
+  return applyPatch(base.entry, freezeParsedJson(set, limitCaps.nestingLevels), [...unset]);
+}

@@ -1,0 +1,280 @@
+/**
+ * Journal records: one JSON object per line, its checksum last. A record is valid only with its newline (P3).
+ *
+ *     {"version":42,"time":...,"writer":"...","durable":41,"operations":[...],"checksum":"9f3a12bc"}
+ *
+ * The checksum is the CRC-32 of the line's bytes before `,"checksum"`. A line with a right checksum and a shape we do
+ * not know was written by a newer version, and is never taken for a torn tail.
+ */
+
+import { SessionStoreError } from "../../../errors.js";
+import { checksumOf } from "../checksum.js";
+
+export type JsonObject = Record<string, unknown>;
+
+/** An operation as it lies in a commit record. */
+export type RecordOperation =
+  | { readonly type: "put"; readonly key: string; readonly entry: JsonObject }
+  | {
+      readonly type: "patch";
+      readonly key: string;
+      /** The version of the entry that the fields were set on (P14). */
+      readonly base: number;
+      readonly set: JsonObject;
+      readonly unset: readonly string[];
+    }
+  | { readonly type: "remove"; readonly key: string; readonly purge: boolean };
+
+interface RecordCommon {
+  readonly timeMs: number;
+  readonly writer: string;
+  /** The highest version known to be synced when this was written (P10). */
+  readonly durable: number;
+}
+
+export interface CommitRecord extends RecordCommon {
+  readonly type: "commit";
+  readonly version: number;
+  /** The checksum of this record, part of every token of its version. */
+  readonly record: string;
+  readonly commitId?: string | undefined;
+  readonly actor?: string | undefined;
+  readonly reason?: string | undefined;
+  /** The store's incarnation; only in the first record of a segment. */
+  readonly store?: string | undefined;
+  /** The checksum of the commit before it; only in the first record of a segment, so that a cursor there can be checked. */
+  readonly previousRecord?: string | undefined;
+  readonly operations: readonly RecordOperation[];
+}
+
+/** Why a segment ended: it was full or old, the store was moved away (rollback), or a sync of it failed. */
+export type SealReason = "rotated" | "fenced" | "suspect";
+
+export interface SealRecord extends RecordCommon {
+  readonly type: "seal";
+  readonly reason: SealReason;
+  readonly lastVersion: number;
+}
+
+/** A state carried over from a suspect segment, with the version it always had (P11). */
+export type CarriedState =
+  | {
+      readonly type: "put";
+      readonly key: string;
+      readonly version: number;
+      readonly record: string;
+      readonly entry: JsonObject;
+    }
+  | { readonly type: "remove"; readonly key: string; readonly version: number; readonly record: string };
+
+export interface CarryRecord extends RecordCommon {
+  readonly type: "carry";
+  readonly store: string;
+  /** Segments from this first version on, up to this one, are suspect whatever their seal says. */
+  readonly suspectFrom: number;
+  readonly lastVersion: number;
+  readonly lastRecord: string;
+  readonly states: readonly CarriedState[];
+}
+
+export type JournalRecord = CommitRecord | SealRecord | CarryRecord;
+
+const checksumField = ',"checksum":"';
+/** `,"checksum":"xxxxxxxx"}` */
+const checksumTailBytes = checksumField.length + 8 + 2;
+const newline = 0x0a;
+
+/** A finished line, with its checksum to build tokens from. */
+export interface EncodedRecord {
+  readonly bytes: Buffer;
+  readonly record: string;
+}
+
+export function encodeCommit(commit: Omit<CommitRecord, "type" | "record">): EncodedRecord {
+  return encodeLine({
+    version: commit.version,
+    time: commit.timeMs,
+    writer: commit.writer,
+    durable: commit.durable,
+    store: commit.store,
+    previousRecord: commit.previousRecord,
+    commitId: commit.commitId,
+    actor: commit.actor,
+    reason: commit.reason,
+    operations: commit.operations.map(operationFields),
+  });
+}
+
+export function encodeSeal(seal: Omit<SealRecord, "type">): EncodedRecord {
+  return encodeLine({
+    seal: seal.reason,
+    lastVersion: seal.lastVersion,
+    time: seal.timeMs,
+    writer: seal.writer,
+    durable: seal.durable,
+  });
+}
+
+export function encodeCarry(carry: Omit<CarryRecord, "type">): EncodedRecord {
+  return encodeLine({
+    carry: carry.states.map((state) =>
+      state.type === "put"
+        ? { put: state.key, version: state.version, record: state.record, entry: state.entry }
+        : { remove: state.key, version: state.version, record: state.record },
+    ),
+    suspectFrom: carry.suspectFrom,
+    lastVersion: carry.lastVersion,
+    lastRecord: carry.lastRecord,
+    time: carry.timeMs,
+    writer: carry.writer,
+    durable: carry.durable,
+    store: carry.store,
+  });
+}
+
+function operationFields(operation: RecordOperation): JsonObject {
+  switch (operation.type) {
+    case "put":
+      return { put: operation.key, entry: operation.entry };
+    case "patch": {
+      const fields: JsonObject = { patch: operation.key, base: operation.base, set: operation.set };
+      if (operation.unset.length > 0) fields.unset = operation.unset;
+      return fields;
+    }
+    case "remove":
+      return operation.purge ? { remove: operation.key, purge: true } : { remove: operation.key };
+  }
+}
+
+function encodeLine(fields: JsonObject): EncodedRecord {
+  const json = JSON.stringify(fields);
+  // The closing brace gives way to the checksum field.
+  const bytes = Buffer.from(`${json.slice(0, -1)}${checksumField}00000000"}\n`, "utf8");
+  const bodyBytes = bytes.byteLength - 1 - checksumTailBytes;
+  const record = checksumOf(bytes.subarray(0, bodyBytes));
+  bytes.write(record, bodyBytes + checksumField.length, 8, "latin1");
+  return { bytes, record };
+}
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The next line in `bytes` from `start`: its end without and with the newline, or `undefined` when it has none. */
+export function findLine(bytes: Uint8Array, start: number): { end: number; next: number } | undefined {
+  const end = bytes.indexOf(newline, start);
+  return end < 0 ? undefined : { end, next: end + 1 };
+}
+
+/**
+ * A record from the bytes of one line without its newline; `undefined` when it is not valid. Throws
+ * `unsupported_layout` for an intact record of a kind that this version does not know.
+ */
+export function decodeLine(line: Uint8Array): JournalRecord | undefined {
+  const bodyBytes = line.byteLength - checksumTailBytes;
+  if (bodyBytes < 1) return undefined;
+  const tail = Buffer.from(line.buffer, line.byteOffset + bodyBytes, checksumTailBytes).toString("latin1");
+  if (!tail.startsWith(checksumField) || !tail.endsWith('"}')) return undefined;
+  const record = tail.slice(checksumField.length, -2);
+  if (checksumOf(line.subarray(0, bodyBytes)) !== record) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(strictUtf8.decode(line));
+  } catch {
+    return undefined;
+  }
+  return toRecord(value as JsonObject, record);
+}
+
+function toRecord(fields: JsonObject, record: string): JournalRecord {
+  const common = { timeMs: fields.time, writer: fields.writer, durable: fields.durable };
+  if (typeof common.timeMs !== "number" || typeof common.writer !== "string" || !isVersion(common.durable))
+    throw unknownRecord();
+  const checked = common as RecordCommon;
+  if (Array.isArray(fields.operations)) {
+    if (!isVersion(fields.version) || fields.version === 0) throw unknownRecord();
+    return {
+      ...checked,
+      type: "commit",
+      version: fields.version,
+      record,
+      commitId: optionalString(fields.commitId),
+      actor: optionalString(fields.actor),
+      reason: optionalString(fields.reason),
+      store: optionalString(fields.store),
+      previousRecord: optionalString(fields.previousRecord),
+      operations: fields.operations.map(toOperation),
+    };
+  }
+  if (fields.seal !== undefined) {
+    if (fields.seal !== "rotated" && fields.seal !== "fenced" && fields.seal !== "suspect") throw unknownRecord();
+    if (!isVersion(fields.lastVersion)) throw unknownRecord();
+    return { ...checked, type: "seal", reason: fields.seal, lastVersion: fields.lastVersion };
+  }
+  if (Array.isArray(fields.carry)) {
+    const { store, suspectFrom, lastVersion, lastRecord } = fields;
+    if (
+      !isVersion(suspectFrom) ||
+      !isVersion(lastVersion) ||
+      typeof lastRecord !== "string" ||
+      typeof store !== "string"
+    ) {
+      throw unknownRecord();
+    }
+    return {
+      ...checked,
+      type: "carry",
+      store,
+      suspectFrom,
+      lastVersion,
+      lastRecord,
+      states: fields.carry.map(toCarriedState),
+    };
+  }
+  throw unknownRecord();
+}
+
+function toOperation(value: unknown): RecordOperation {
+  const fields = asObject(value);
+  if (typeof fields.put === "string") return { type: "put", key: fields.put, entry: asObject(fields.entry) };
+  if (typeof fields.patch === "string") {
+    const unset = fields.unset ?? [];
+    if (!isVersion(fields.base) || !Array.isArray(unset) || !unset.every((name) => typeof name === "string"))
+      throw unknownRecord();
+    return { type: "patch", key: fields.patch, base: fields.base, set: asObject(fields.set), unset };
+  }
+  if (typeof fields.remove === "string") return { type: "remove", key: fields.remove, purge: fields.purge === true };
+  throw unknownRecord();
+}
+
+function toCarriedState(value: unknown): CarriedState {
+  const fields = asObject(value);
+  if (!isVersion(fields.version) || typeof fields.record !== "string") throw unknownRecord();
+  const stamp = { version: fields.version, record: fields.record };
+  if (typeof fields.put === "string") return { type: "put", key: fields.put, ...stamp, entry: asObject(fields.entry) };
+  if (typeof fields.remove === "string") return { type: "remove", key: fields.remove, ...stamp };
+  throw unknownRecord();
+}
+
+function asObject(value: unknown): JsonObject {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw unknownRecord();
+  return value as JsonObject;
+}
+
+function isVersion(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function optionalString(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function unknownRecord(): SessionStoreError {
+  return new SessionStoreError(
+    "unsupported_layout",
+    "the journal holds an intact record of a kind this version does not know",
+    {
+      operation: "read the journal",
+      onDisk: "Nothing was touched.",
+      nextStep: "Use the newer sessiondir that wrote it.",
+    },
+  );
+}

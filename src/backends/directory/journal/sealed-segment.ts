@@ -1,0 +1,113 @@
+/** A sealed segment as a whole: all its records, and what they did to each session, in order. */
+
+import { SessionStoreError } from "../../../errors.js";
+import type { File, Port } from "../../../fs/port.js";
+import { type CommitStamp, originStamp } from "../version.js";
+import type { JournalRecord, JsonObject, SealReason } from "./record.js";
+import { readRange, readRecords } from "./segment-file.js";
+
+/** One change of one session, as it lies in the journal. */
+export interface JournaledChange extends CommitStamp {
+  readonly type: "put" | "patch" | "remove";
+  readonly key: string;
+  readonly timeMs: number;
+  readonly actor?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly purge: boolean;
+  readonly entry?: JsonObject;
+  readonly set?: JsonObject;
+  readonly unset?: readonly string[];
+  readonly base?: number;
+}
+
+/** The changes of one session in one segment, oldest first; never empty. */
+export type KeyHistory = readonly JournaledChange[];
+
+export interface SegmentContent {
+  readonly records: readonly JournalRecord[];
+  readonly seal: SealReason | undefined;
+  /** The stamp of the last commit, or of the one before the segment when it holds none. */
+  readonly last: CommitStamp;
+  /** Bytes behind the last valid record. */
+  readonly tailBytes: number;
+}
+
+export function readSegment(port: Port, file: File, first: number): SegmentContent {
+  const { sizeBytes } = port.stat(file);
+  const records: JournalRecord[] = [];
+  let seal: SealReason | undefined;
+  let last: CommitStamp = { version: first - 1, record: originStamp.record };
+  let offset = 0;
+  readRecords(port, file, 0, sizeBytes, ({ record, endOffset }) => {
+    if (record.type === "commit") {
+      if (record.version !== last.version + 1) throw outOfOrder(file, record.version, last.version);
+      last = { version: record.version, record: record.record };
+    } else if (record.type === "carry") {
+      last = { version: record.lastVersion, record: record.lastRecord };
+    } else {
+      seal = record.reason;
+    }
+    records.push(record);
+    offset = endOffset;
+    return seal === undefined ? undefined : "stop";
+  });
+  return { records, seal, last, tailBytes: sizeBytes - offset };
+}
+
+export function collectKeyHistories(records: readonly JournalRecord[]): Map<string, JournaledChange[]> {
+  const histories = new Map<string, JournaledChange[]>();
+  const add = (change: JournaledChange) => {
+    const history = histories.get(change.key);
+    if (history) history.push(change);
+    else histories.set(change.key, [change]);
+  };
+  for (const record of records) {
+    if (record.type === "commit") {
+      const { version, record: stamp, timeMs, actor, reason } = record;
+      for (const operation of record.operations) {
+        const purge = operation.type === "remove" && operation.purge;
+        add({ ...operation, version, record: stamp, timeMs, actor, reason, purge });
+      }
+    } else if (record.type === "carry") {
+      for (const state of record.states) add({ ...state, timeMs: record.timeMs, purge: false });
+    }
+  }
+  return histories;
+}
+
+/** The last record of a segment file, if its last line is one. */
+export function readLastRecord(port: Port, file: File): JournalRecord | undefined {
+  const { sizeBytes } = port.stat(file);
+  const start = Math.max(0, sizeBytes - lastLineBytesMax);
+  const bytes = Buffer.from(readRange(port, file, start, sizeBytes));
+  if (bytes.length < 2) return undefined;
+  const lineStart = bytes.lastIndexOf(0x0a, bytes.length - 2) + 1;
+  let last: JournalRecord | undefined;
+  readRecords(port, file, start + lineStart, sizeBytes, ({ record }) => {
+    last = record;
+    return undefined;
+  });
+  return last;
+}
+
+/** A seal is short; longer last lines are not asked for. */
+const lastLineBytesMax = 4_096;
+
+/** The first record of a segment file, if it is valid. */
+export function readFirstRecord(port: Port, file: File): JournalRecord | undefined {
+  let first: JournalRecord | undefined;
+  readRecords(port, file, 0, port.stat(file).sizeBytes, ({ record }) => {
+    first = record;
+    return "stop";
+  });
+  return first;
+}
+
+function outOfOrder(file: File, version: number, last: number): SessionStoreError {
+  return new SessionStoreError("store_damaged", `version ${version} follows version ${last}`, {
+    operation: "read the journal",
+    path: file.displayPath,
+    onDisk: "Commits are missing or doubled.",
+    nextStep: "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
+  });
+}

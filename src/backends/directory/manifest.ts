@@ -1,0 +1,119 @@
+/**
+ * `state.json`: what is fixed about a store, and how far its checkpoint has come. Written by creation, and replaced by
+ * whoever holds the checkpoint lock. Small, checksummed, pretty JSON.
+ */
+
+import type { KeyRule } from "../../contract.js";
+import { SessionStoreError } from "../../errors.js";
+import { documentIsIntact, sealDocument } from "./checksum.js";
+import type { FileNameRule } from "./layout.js";
+import type { CommitStamp } from "./version.js";
+
+export const manifestKind = "sessiondir-store";
+export const layoutVersion = 1;
+
+/** Required features this version can read. `blobs` and `encryption` are reserved by layout 1 and not yet used. */
+const knownRequiredFeatures: readonly string[] = [];
+
+/** Where a migrated store came from; decides "already migrated" by content, never by existence. */
+export interface Provenance {
+  readonly sourceName: string;
+  readonly sourceBytes: number;
+  readonly sourceSha256: string;
+  /** Entries in the source, and entries that were taken over (case variants collapse). */
+  readonly sourceEntries: number;
+  readonly migratedEntries: number;
+  readonly migratedAtMs: number;
+}
+
+export interface Manifest {
+  readonly kind: typeof manifestKind;
+  readonly layoutVersion: typeof layoutVersion;
+  /** Stays with the store for its whole life. */
+  readonly storeId: string;
+  /** Changes whenever history is rewritten (restore, repair of the journal), so that no old token or cursor fits. */
+  readonly incarnation: string;
+  readonly createdMs: number;
+  readonly lockFamily: string;
+  readonly keyRule: KeyRule;
+  readonly fileNames: FileNameRule;
+  readonly shardDigits: 0 | 2;
+  readonly features: { readonly required: readonly string[]; readonly optional: readonly string[] };
+  readonly migration: Provenance | null;
+  /** Every commit up to this version is in the entry files. */
+  readonly checkpoint: CommitStamp & { readonly timeMs: number };
+}
+
+export function formatManifest(manifest: Manifest): string {
+  return sealDocument({ ...manifest, checksum: "00000000" });
+}
+
+/** Throws `store_damaged` for anything that is not a manifest, `unsupported_layout` for one that is newer than we are. */
+export function parseManifest(text: string, path: string): Manifest {
+  const damaged = (what: string, cause?: unknown) =>
+    new SessionStoreError("store_damaged", `the manifest ${what}`, {
+      path,
+      onDisk: "The sessions themselves are in entries/ and journal/ and were not touched.",
+      nextStep: "Run `sessiondir repair` to rebuild the manifest from them.",
+      cause,
+    });
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw damaged("is not JSON", error);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw damaged("is not an object");
+  const fields = value as Record<string, unknown>;
+  // What is newer is said before what is broken: a newer layout may seal its manifest in another way.
+  if (
+    fields.kind === manifestKind &&
+    typeof fields.layoutVersion === "number" &&
+    fields.layoutVersion > layoutVersion
+  ) {
+    throw newer(`layout ${fields.layoutVersion}; this version knows layout ${layoutVersion}`, path);
+  }
+  if (fields.kind !== manifestKind) throw damaged(`has the unknown kind ${JSON.stringify(fields.kind)?.slice(0, 80)}`);
+  if (!documentIsIntact(text)) throw damaged("has a wrong checksum");
+  if (!hasValidFields(fields)) throw damaged("misses fields or has fields of the wrong type");
+  const manifest = fields as unknown as Manifest;
+  const unknown = manifest.features.required.filter((feature) => !knownRequiredFeatures.includes(feature));
+  if (unknown.length > 0) throw newer(`the feature ${unknown.join(", ")}, which this version does not know`, path);
+  return manifest;
+}
+
+function newer(what: string, path: string): SessionStoreError {
+  return new SessionStoreError("unsupported_layout", `the store uses ${what}`, {
+    path,
+    onDisk: "Nothing was touched.",
+    nextStep: "Use the newer sessiondir that wrote it.",
+  });
+}
+
+function hasValidFields(fields: Record<string, unknown>): boolean {
+  const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+  const isNames = (value: unknown) => Array.isArray(value) && value.every((name) => typeof name === "string");
+  const features = fields.features as Record<string, unknown> | null | undefined;
+  const checkpoint = fields.checkpoint as Record<string, unknown> | null | undefined;
+  return (
+    fields.layoutVersion === layoutVersion &&
+    typeof fields.storeId === "string" &&
+    typeof fields.incarnation === "string" &&
+    /^[0-9a-f]{32}$/.test(fields.incarnation) &&
+    typeof fields.createdMs === "number" &&
+    typeof fields.lockFamily === "string" &&
+    (fields.keyRule === "openclaw" || fields.keyRule === "exact") &&
+    (fields.fileNames === "base64url" || fields.fileNames === "hash") &&
+    (fields.shardDigits === 0 || fields.shardDigits === 2) &&
+    typeof features === "object" &&
+    features !== null &&
+    isNames(features.required) &&
+    isNames(features.optional) &&
+    typeof fields.migration === "object" &&
+    typeof checkpoint === "object" &&
+    checkpoint !== null &&
+    isCount(checkpoint.version) &&
+    typeof checkpoint.record === "string" &&
+    typeof checkpoint.timeMs === "number"
+  );
+}

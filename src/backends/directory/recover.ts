@@ -1,0 +1,90 @@
+/**
+ * Recovery: what the journal may look like after a crash or a power cut, and what is done about it. Runs under the
+ * commit lock, before anything is appended; a crash in the middle of it is finished by whoever comes next.
+ *
+ * | # | the last segment ...                                   | behind it              | action                               |
+ * | - | ------------------------------------------------------ | ---------------------- | ------------------------------------ |
+ * | 1 | ends with a valid record                               | nothing                | go on                                |
+ * | 2 | ends with a seal                                       | nothing                | create the successor (P1)            |
+ * | 3 | ends with an unfinished line                           | nothing                | cut it: it was never acknowledged    |
+ * | 4 | has bad lines; nothing says that they were durable     | nothing                | quarantine a copy, cut (P10)         |
+ * | 5 | has bad lines; a later record says they were durable   | anything               | refuse: `store_damaged` (P10)        |
+ * | 6 | has no seal                                            | a carried segment      | the carried one takes over (P11)     |
+ * | 7 | has no seal, or its successor is missing               | other segments         | set those aside (P10), then as above |
+ * | 8 | the same, and one of those says that more was durable  |                        | refuse: `store_damaged` (P10)        |
+ * | 9 | ends with a `fenced` seal                              | anything               | refuse: `store_fenced` (P20)         |
+ *
+ * Rows 6 and 9 are decided by the view, without a lock; the others here.
+ */
+
+import { openChecked } from "../../fs/checked-file.js";
+import type { JournalRecord } from "./journal/record.js";
+import { inspectTail, readRange } from "./journal/segment-file.js";
+import type { JournalWriter } from "./journal-writer.js";
+import * as layout from "./layout.js";
+import type { LiveSegment, View } from "./view.js";
+
+/** Brings the view to the end of the journal and makes that end ready for an append. Only under the commit lock. */
+export function settleJournalEnd(view: View, writer: JournalWriter): LiveSegment {
+  view.refresh();
+  if (view.current.seal !== undefined) writer.createSuccessor(); // Row 2.
+  const segment = view.current;
+  const { sizeBytes } = view.files.port.stat(segment.file);
+  if (sizeBytes > segment.offset) cutTail(view, segment, sizeBytes);
+  writer.carryIfMissing();
+  return segment;
+}
+
+/** Rows 3, 4 and 5. */
+function cutTail(view: View, segment: LiveSegment, sizeBytes: number): void {
+  const tail = inspectTail(view.files.port, segment.file, segment.offset, sizeBytes);
+  refuseIfDurable(view, tail.laterRecords);
+  if (tail.hasWholeLines) view.files.quarantine(layout.segmentName(segment.first), tail.bytes);
+  view.files.port.truncate(segment.file, segment.offset);
+}
+
+/** Rows 7 and 8: segments that nothing leads to. Rebuilds the view first, because somebody may have been faster. */
+export function setAsideStranded(view: View): void {
+  const { port, journal, owner } = view.files;
+  const { strandedSegments } = view.rebuild();
+  if (strandedSegments.length === 0) return;
+  for (const first of strandedSegments) {
+    const file = openChecked(port, journal, layout.segmentName(first), "read", owner);
+    try {
+      refuseIfDurable(view, inspectTail(port, file, 0, port.stat(file).sizeBytes).laterRecords);
+    } finally {
+      port.close(file);
+    }
+  }
+  // The newest first: if this is interrupted, what is left is still stranded.
+  for (const first of [...strandedSegments].reverse()) {
+    const name = layout.segmentName(first);
+    const quarantine = view.files.openOrMakePart(layout.quarantineName);
+    try {
+      port.rename(journal, name, quarantine, layout.quarantineFileName(port.nowMs(), "stranded", name));
+    } finally {
+      port.closeDirectory(quarantine);
+    }
+  }
+}
+
+/** P10: a record was acknowledged, and therefore synced, if a later one says so. Losing it would not be recovery. */
+function refuseIfDurable(view: View, laterRecords: readonly JournalRecord[]): void {
+  const lost = view.last.version + 1;
+  const witness = laterRecords.find((record) => record.durable >= lost);
+  if (witness === undefined) return;
+  throw view.damagedJournal(
+    `version ${lost} is damaged, and a later record says that it was durable`,
+    "journal/ was left as it is; commits up to the damage can be read with { readOnly: true }.",
+  );
+}
+
+/** Whether the end of the journal needs a look under the lock, as far as can be seen without one. */
+export function endLooksDamaged(view: View): boolean {
+  const segment = view.current;
+  const { port } = view.files;
+  const { sizeBytes } = port.stat(segment.file);
+  if (segment.seal !== undefined || sizeBytes <= segment.offset) return false;
+  // A single unfinished line is what a writer at work looks like (P3); whole bad lines are not.
+  return readRange(port, segment.file, segment.offset, sizeBytes).includes(0x0a);
+}

@@ -1,0 +1,223 @@
+/**
+ * Snapshot scans (P15): a shared lock on the scan lock first, then a frozen view at version V, then the union of the
+ * directory's listing and the overlay's keys. While the lock is held, no checkpoint starts to write a segment that is
+ * newer than the frozen view, so every entry file that the overlay does not name is as old as V or older.
+ */
+
+import type { Cursor, DamagedSession, Snapshot, SnapshotEntry } from "../../contract.js";
+import { SessionStoreError } from "../../errors.js";
+import type { Directory, Timer } from "../../fs/port.js";
+import { fixedLimits, type Limits } from "../../limits.js";
+import { readEntryFileIfExists, type StoredEntry } from "./entries/entry-file.js";
+import { BaseMismatchError, type BaseState, type KeyChange, materialise } from "./journal/overlay.js";
+import { parseEntryFileName } from "./layout.js";
+import type { LockFile } from "./lock-file.js";
+import { type CommitStamp, formatCursor, formatToken } from "./version.js";
+import type { View } from "./view.js";
+
+export interface ScanOptions {
+  readonly limits: Readonly<Limits>;
+  readonly lockWaitMs: number;
+  readonly onDamaged: ((damaged: DamagedSession) => void) | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** Aborts when the store closes. */
+  readonly closed: AbortSignal;
+}
+
+const sliceMs = 2;
+
+/** `lock` is undefined when a reader can neither create nor open the lock file; see `DirectorySnapshot.assertNoCheckpoint`. */
+export async function startScan(view: View, lock: LockFile | undefined, options: ScanOptions): Promise<Snapshot> {
+  const { port } = view.files;
+  const deadlineMs = port.monotonicMs() + options.lockWaitMs;
+  while (lock && !lock.tryShared()) {
+    // A checkpoint passes its gate: it holds the lock for an instant.
+    if (port.monotonicMs() >= deadlineMs) throw lock.timeoutError("scan", options.lockWaitMs);
+    await port.sleep(1);
+  }
+  try {
+    view.refresh();
+    return new DirectorySnapshot(view, lock, options);
+  } catch (error) {
+    lock?.releaseShared();
+    throw error;
+  }
+}
+
+class DirectorySnapshot implements Snapshot {
+  readonly cursor: Cursor;
+  private readonly view: View;
+  private readonly options: ScanOptions;
+  private readonly stamp: CommitStamp;
+  /** Newest segment first. Sealed segments do not change any more; the current one is copied. */
+  private readonly overlays: readonly ReadonlyMap<string, KeyChange>[];
+  private readonly checkpointVersion: number;
+  private readonly expiry: Timer;
+  private lock: LockFile | undefined;
+  private expired = false;
+  private lastYieldMs: number;
+
+  constructor(view: View, lock: LockFile | undefined, options: ScanOptions) {
+    const { port, manifest } = view.files;
+    this.view = view;
+    this.lock = lock;
+    this.options = options;
+    this.stamp = view.last;
+    this.cursor = formatCursor(view.last, manifest.incarnation);
+    this.checkpointVersion = view.files.readManifest().checkpoint.version;
+    this.overlays = view.segments
+      .map((segment) => (segment.seal === undefined ? new Map(segment.overlay.changes) : segment.overlay.changes))
+      .reverse();
+    this.lastYieldMs = port.monotonicMs();
+    // Also when nobody reads on: a forgotten iterator must not hold up checkpoints for ever.
+    this.expiry = port.startTimer(options.limits.scanMaxMs, () => {
+      this.expired = true;
+      this.release();
+    });
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<SnapshotEntry> {
+    try {
+      for (const key of this.overlaidKeys()) {
+        const entry = this.guard(key, () => this.readOverlaid(key));
+        if (entry) yield entry;
+        await this.breathe();
+      }
+      const entriesMax = this.options.limits.sessions * 4 + fixedLimits.strayFilesMax;
+      for (const { directory, batch } of this.view.files.entries.list(entriesMax)) {
+        for (const { name } of batch) {
+          const entry = this.readListed(directory, name);
+          if (entry) yield entry;
+          await this.breathe();
+        }
+      }
+      this.assertNoCheckpoint();
+    } finally {
+      this.expiry.cancel();
+      this.release();
+    }
+  }
+
+  private *overlaidKeys(): Iterable<string> {
+    const seen = new Set<string>();
+    for (const overlay of this.overlays) {
+      for (const key of overlay.keys()) {
+        if (seen.has(key)) continue;
+        seen.add(key);
+        yield key;
+      }
+    }
+  }
+
+  private changeOf(key: string): KeyChange | undefined {
+    for (const overlay of this.overlays) {
+      const change = overlay.get(key);
+      if (change) return change;
+    }
+    return undefined;
+  }
+
+  private readOverlaid(key: string): SnapshotEntry | undefined {
+    const change = this.changeOf(key) as KeyChange;
+    const cached = this.view.cache.get(key);
+    const state = materialise(change, cached && cached.version <= change.version ? cached : undefined, () =>
+      this.readBase(key),
+    );
+    return this.toSnapshotEntry(key, state);
+  }
+
+  private readBase(key: string): BaseState {
+    return this.view.files.entries.read(key) ?? { version: 0, record: "00000000", entry: undefined };
+  }
+
+  private readListed(directory: Directory, name: string): SnapshotEntry | undefined {
+    const parsed = parseEntryFileName(name);
+    if (parsed === undefined) return undefined;
+    if (parsed !== "hashed" && this.changeOf(parsed.key)) return undefined; // Yielded already.
+    const expectedKey = parsed === "hashed" ? undefined : parsed.key;
+    const stored = this.guard(expectedKey, () =>
+      readEntryFileIfExists(this.view.files.port, directory, name, expectedKey, this.view.files.owner),
+    );
+    if (stored === undefined || this.changeOf(stored.key)) return undefined;
+    const misplaced = this.findMisplacement(stored, name);
+    if (misplaced)
+      return this.guard(stored.key, () => {
+        throw misplaced;
+      });
+    return this.toSnapshotEntry(stored.key, stored);
+  }
+
+  /** A whole entry under another session's name would be seen twice, or instead of the right one (P17). */
+  private findMisplacement(stored: StoredEntry, name: string): SessionStoreError | undefined {
+    if (this.view.files.entries.fileName(stored.key) === name) return undefined;
+    return new SessionStoreError("entry_damaged", "the entry file has the name of another session", {
+      key: stored.key,
+      path: `${this.view.files.entries.root.displayPath}/${name}`,
+      onDisk: "The file was left as it is.",
+      nextStep: "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
+    });
+  }
+
+  private toSnapshotEntry(key: string, state: BaseState): SnapshotEntry | undefined {
+    if (state.entry === undefined) return undefined;
+    if (state.version > this.stamp.version) throw this.expiredError("the entry files were changed under the scan");
+    return { key, entry: state.entry, version: formatToken(state, this.view.files.manifest.incarnation) };
+  }
+
+  /** A damaged session is reported, or ends the scan when nobody listens; it never hides another one. */
+  private guard<Result>(key: string | undefined, read: () => Result): Result | undefined {
+    try {
+      return read();
+    } catch (error) {
+      const damage = toDamage(error, key);
+      if (damage === undefined || this.options.onDamaged === undefined) throw damage ?? error;
+      this.options.onDamaged({ key: damage === error ? key : key, error: damage });
+      return undefined;
+    }
+  }
+
+  private async breathe(): Promise<void> {
+    const { port } = this.view.files;
+    if (this.expired) throw this.expiredError(`the scan took longer than ${this.options.limits.scanMaxMs} ms`);
+    if (this.options.closed.aborted) throw closedError();
+    if (this.options.signal?.aborted) {
+      throw new SessionStoreError("aborted", "the signal was aborted", {
+        operation: "scan",
+        cause: this.options.signal.reason,
+      });
+    }
+    if (port.monotonicMs() - this.lastYieldMs < sliceMs) return;
+    await port.yieldToEventLoop();
+    this.lastYieldMs = port.monotonicMs();
+  }
+
+  /** Without a lock file there is still a way to tell that no checkpoint came in between: the manifest. */
+  private assertNoCheckpoint(): void {
+    if (this.lock === undefined && this.view.files.readManifest().checkpoint.version !== this.checkpointVersion) {
+      throw this.expiredError("a checkpoint was made during a scan without a lock file");
+    }
+  }
+
+  private release(): void {
+    this.lock?.releaseShared();
+    this.lock = undefined;
+  }
+
+  private expiredError(problem: string): SessionStoreError {
+    return new SessionStoreError("snapshot_expired", problem, {
+      operation: "scan",
+      path: this.view.files.store.displayPath,
+      nextStep: "Start the scan again, and do less between two sessions.",
+    });
+  }
+}
+
+function toDamage(error: unknown, key: string | undefined): SessionStoreError | undefined {
+  if (error instanceof BaseMismatchError)
+    return new SessionStoreError("entry_damaged", error.message, { key, cause: error });
+  return error instanceof SessionStoreError && error.code === "entry_damaged" ? error : undefined;
+}
+
+function closedError(): SessionStoreError {
+  return new SessionStoreError("closed", "the store was closed during the scan", { operation: "scan" });
+}

@@ -1,0 +1,242 @@
+/**
+ * The open directories of one store, and the manifest. Everything that the backend reads or writes is reached from
+ * these handles by single names. Relies on nothing but the layout; holds no state of the journal.
+ */
+
+import { SessionStoreError } from "../../errors.js";
+import {
+  findDirectoryProblem,
+  openChecked,
+  openCheckedDirectory,
+  readWhole,
+  type StoreOwner,
+  writeNewFile,
+} from "../../fs/checked-file.js";
+import { type Directory, hasCode, type Port } from "../../fs/port.js";
+import { fixedLimits } from "../../limits.js";
+import { checksumOf } from "./checksum.js";
+import { EntryDirectory } from "./entries/entry-directory.js";
+import { writeTemporaryFile } from "./entries/entry-file.js";
+import * as layout from "./layout.js";
+import { formatManifest, type Manifest, parseManifest } from "./manifest.js";
+
+export class StoreFiles {
+  readonly port: Port;
+  readonly location: layout.StoreLocation;
+  readonly parent: Directory;
+  readonly store: Directory;
+  readonly journal: Directory;
+  readonly entries: EntryDirectory;
+  readonly owner: StoreOwner;
+  /** What was fixed at creation. The checkpoint in it is as of opening; `readManifest` tells the present one. */
+  readonly manifest: Manifest;
+  private readonly identity: { readonly device: number; readonly inode: number };
+  private readonly opened: Directory[];
+
+  private constructor(
+    fields: Pick<
+      StoreFiles,
+      "port" | "location" | "parent" | "store" | "journal" | "entries" | "owner" | "manifest"
+    > & { opened: Directory[] },
+  ) {
+    this.port = fields.port;
+    this.location = fields.location;
+    this.parent = fields.parent;
+    this.store = fields.store;
+    this.journal = fields.journal;
+    this.entries = fields.entries;
+    this.owner = fields.owner;
+    this.manifest = fields.manifest;
+    this.opened = fields.opened;
+    const { device, inode } = fields.port.statDirectory(fields.store);
+    this.identity = { device, inode };
+  }
+
+  /** Opens an existing store; ENOENT passes through when there is none. */
+  static open(port: Port, location: layout.StoreLocation, readOnly: boolean): StoreFiles {
+    const opened: Directory[] = [];
+    const keep = (directory: Directory) => {
+      opened.push(directory);
+      return directory;
+    };
+    try {
+      const parent = keep(port.openRoot(location.parentPath));
+      const store = keep(port.openDirectory(parent, location.directoryName));
+      const stat = port.statDirectory(store);
+      const owner: StoreOwner = { uid: port.userId === undefined ? undefined : stat.ownerUid };
+      const problem = findDirectoryProblem(stat, owner) ?? (readOnly ? undefined : findWriterProblem(port, owner));
+      if (problem) {
+        throw new SessionStoreError("unsafe_path", `the store directory ${problem}`, {
+          path: store.displayPath,
+          onDisk: "Nothing was read and nothing changed.",
+          nextStep: "Correct its owner or mode, then open it again.",
+        });
+      }
+      const manifest = readManifestIn(port, store, owner);
+      if (manifest.lockFamily !== port.lockFamily && !readOnly) throw lockFamilyMismatch(manifest, port, store);
+      const journal = keep(openPart(port, store, layout.journalName, owner));
+      const entries = new EntryDirectory(port, openPart(port, store, layout.entriesName, owner), manifest, owner);
+      return new StoreFiles({ port, location, parent, store, journal, entries, owner, manifest, opened });
+    } catch (error) {
+      for (const directory of opened.reverse()) port.closeDirectory(directory);
+      throw error;
+    }
+  }
+
+  readManifest(): Manifest {
+    return readManifestIn(this.port, this.store, this.owner);
+  }
+
+  /** Replaces the manifest atomically and durably. Only under the checkpoint lock. */
+  async writeManifest(manifest: Manifest): Promise<void> {
+    const name = layout.temporaryName(this.port.randomBytes(16));
+    await writeTemporaryFile(this.port, this.store, name, Buffer.from(formatManifest(manifest), "utf8"));
+    this.port.rename(this.store, name, this.store, layout.manifestName);
+    await this.port.syncDirectory(this.store);
+  }
+
+  /** P20: what we hold open must still be what lies at its path; otherwise a commit would land in a moved directory. */
+  isInPlace(): boolean {
+    const stat = this.port.statName(this.parent, this.location.directoryName);
+    return stat !== undefined && stat.inode === this.identity.inode && stat.device === this.identity.device;
+  }
+
+  /** `trash/` or `quarantine/`, made when missing. The caller closes it. */
+  openOrMakePart(name: string): Directory {
+    try {
+      return openCheckedDirectory(this.port, this.store, name, this.owner);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT")) throw error;
+      this.port.makeDirectory(this.store, name, layout.directoryMode);
+      return openCheckedDirectory(this.port, this.store, name, this.owner);
+    }
+  }
+
+  openPartIfExists(name: string): Directory | undefined {
+    try {
+      return openCheckedDirectory(this.port, this.store, name, this.owner);
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return undefined;
+      throw error;
+    }
+  }
+
+  /** Keeps a copy of damaged bytes; the same bytes under the same name are kept once. */
+  quarantine(name: string, bytes: Uint8Array): void {
+    const directory = this.openOrMakePart(layout.quarantineName);
+    try {
+      const copyName = layout.quarantineFileName(this.port.nowMs(), checksumOf(bytes), name);
+      this.port.close(writeNewFile(this.port, directory, copyName, bytes));
+    } catch (error) {
+      if (!hasCode(error, "EEXIST")) throw error;
+    } finally {
+      this.port.closeDirectory(directory);
+    }
+  }
+
+  /** Keeps a copy of an ordinary file of ours; false when it is none. */
+  quarantineCopy(directory: Directory, name: string): boolean {
+    let bytes: Uint8Array;
+    try {
+      const file = openChecked(this.port, directory, name, "read", this.owner);
+      try {
+        bytes = readWhole(this.port, file, fixedLimits.entryFileBytesMax);
+      } finally {
+        this.port.close(file);
+      }
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return true;
+      return false;
+    }
+    this.quarantine(name, bytes);
+    return true;
+  }
+
+  /** Moves whatever lies there - also what may not be opened - into quarantine/. Nothing is ever deleted. */
+  quarantineMove(directory: Directory, name: string): void {
+    const quarantine = this.openOrMakePart(layout.quarantineName);
+    try {
+      const unique = Buffer.from(this.port.randomBytes(4)).toString("hex");
+      this.port.rename(directory, name, quarantine, layout.quarantineFileName(this.port.nowMs(), unique, name));
+    } finally {
+      this.port.closeDirectory(quarantine);
+    }
+  }
+
+  /** The first versions of all segments there are, oldest first. */
+  listSegments(): number[] {
+    const firsts: number[] = [];
+    for (const { name } of this.port.list(this.journal, journalFilesMax)) {
+      const first = layout.parseSegmentName(name);
+      if (first !== undefined) firsts.push(first);
+    }
+    return firsts.sort((a, b) => a - b);
+  }
+
+  close(): void {
+    this.entries.close();
+    for (const directory of this.opened.reverse()) this.port.closeDirectory(directory);
+    this.opened.length = 0;
+  }
+}
+
+/** A journal holds a handful of segments; more than this is somebody else's doing. */
+const journalFilesMax = 65_536;
+
+function openPart(port: Port, store: Directory, name: string, owner: StoreOwner): Directory {
+  try {
+    return openCheckedDirectory(port, store, name, owner);
+  } catch (error) {
+    if (!hasCode(error, "ENOENT")) throw error;
+    throw new SessionStoreError("store_damaged", `${name}/ is missing`, {
+      path: store.displayPath,
+      onDisk: "Nothing was changed.",
+      nextStep: "Run `sessiondir repair`, or restore the directory from a backup.",
+      cause: error,
+    });
+  }
+}
+
+function readManifestIn(port: Port, store: Directory, owner: StoreOwner): Manifest {
+  const path = `${store.displayPath}/${layout.manifestName}`;
+  let text: string;
+  try {
+    const file = openChecked(port, store, layout.manifestName, "read", owner);
+    try {
+      text = new TextDecoder("utf-8", { fatal: true }).decode(readWhole(port, file, fixedLimits.manifestBytesMax));
+    } finally {
+      port.close(file);
+    }
+  } catch (error) {
+    if (!hasCode(error, "ENOENT") && !(error instanceof TypeError)) throw error;
+    throw new SessionStoreError(
+      "store_damaged",
+      hasCode(error, "ENOENT") ? "the manifest is missing" : "the manifest is not UTF-8",
+      {
+        path,
+        onDisk: "The sessions themselves are in entries/ and journal/ and were not touched.",
+        nextStep: "Run `sessiondir repair` to rebuild the manifest from them.",
+        cause: error,
+      },
+    );
+  }
+  return parseManifest(text, path);
+}
+
+/** A superuser writing into somebody else's store would leave files there that their owner cannot read. */
+function findWriterProblem(port: Port, owner: StoreOwner): string | undefined {
+  if (owner.uid === undefined || owner.uid === port.userId) return undefined;
+  return `belongs to user ${owner.uid}; run as that user to write to it (you are user ${port.userId})`;
+}
+
+function lockFamilyMismatch(manifest: Manifest, port: Port, store: Directory): SessionStoreError {
+  return new SessionStoreError(
+    "unsupported_platform",
+    `the store is guarded by ${manifest.lockFamily} locks, this platform has ${port.lockFamily}; they do not exclude each other`,
+    {
+      path: store.displayPath,
+      onDisk: "Nothing was changed.",
+      nextStep: "Open it read-only, or on the kind of system it was created on.",
+    },
+  );
+}

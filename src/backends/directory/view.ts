@@ -1,0 +1,444 @@
+/**
+ * One process's view of the store: the open journal segments, the overlay of what they say, and the cache of entries.
+ * `refresh` brings it up to the end of the journal; one `fstat` tells when there is nothing to do.
+ *
+ * Relies on: records are only ever appended under the commit lock, and a segment ends with a seal. Promises: after
+ * `refresh`, reads see every commit that was acknowledged before it, by anyone. Takes no lock, cuts nothing: an
+ * invalid tail means "stop and ask again" here (P3), and is judged by recover.ts under the commit lock.
+ *
+ * All of it is synchronous, so nothing can change between a look at the file and the use of what was seen (P5).
+ */
+
+import type { Versioned } from "../../contract.js";
+import { SessionStoreError } from "../../errors.js";
+import { openChecked } from "../../fs/checked-file.js";
+import { type File, hasCode } from "../../fs/port.js";
+import { type CachedEntry, EntryCache } from "./entries/cache.js";
+import { BaseMismatchError, type BaseState, type KeyChange, materialise, SegmentOverlay } from "./journal/overlay.js";
+import type { CommitRecord, JournalRecord, SealReason } from "./journal/record.js";
+import { readFirstRecord } from "./journal/sealed-segment.js";
+import { readRecords } from "./journal/segment-file.js";
+import * as layout from "./layout.js";
+import type { StoreFiles } from "./store-files.js";
+import { type CommitStamp, formatToken, originStamp } from "./version.js";
+
+/** A segment that is not yet checkpointed, as far as this process knows; the last one is the current one. */
+export interface LiveSegment {
+  readonly first: number;
+  readonly file: File;
+  readonly overlay: SegmentOverlay;
+  /** The offset behind the last valid record. */
+  offset: number;
+  lastVersion: number;
+  seal: SealReason | undefined;
+  /** The time of its first commit, by its writer's clock. */
+  firstCommitMs: number | undefined;
+  /** What this process has synced of it: bytes, and its name in the directory (P6). */
+  syncedOffset: number;
+  nameSynced: boolean;
+  /** Syncs under way; the descriptor stays open until they end (P6). */
+  pins: number;
+  dropped: boolean;
+}
+
+/** What one lockless look at the journal could not decide, because only the holder of the commit lock may (P3, P10). */
+export interface OpenDoubts {
+  /** Segments behind one that has no seal, or behind a missing one. */
+  readonly strandedSegments: readonly number[];
+}
+
+const absentBase: BaseState = { version: 0, record: originStamp.record, entry: undefined };
+const rebuildAttemptsMax = 50;
+/** How often the manifest is looked at, at most, to see whether older segments have been checkpointed. */
+const checkpointLookMs = 250;
+
+export class View {
+  readonly files: StoreFiles;
+  readonly cache: EntryCache;
+  segments: LiveSegment[] = [];
+  /** The newest commit this view knows. */
+  last: CommitStamp = originStamp;
+  /** Every commit up to here is in the entry files, as far as this process knows. */
+  checkpointVersion = 0;
+  /** The highest version known to be synced, by anyone (P10). */
+  durableVersion = 0;
+  /** Counts every change of the view, so that a slow reader can tell that it was overtaken. */
+  changeCount = 0;
+  /** Called with every commit that is applied, own or foreign, in order. */
+  onCommit: ((record: CommitRecord) => void) | undefined;
+  /** Called when the view was rebuilt after sleeping through rotations: what was derived from it is void. */
+  onReset: (() => void) | undefined;
+
+  private readonly incarnation: string;
+  private readonly openMode: "read" | "append";
+  private lastCheckpointLookMs = 0;
+
+  constructor(files: StoreFiles, cacheBytes: number, readOnly: boolean) {
+    this.files = files;
+    this.openMode = readOnly ? "read" : "append";
+    this.cache = new EntryCache(cacheBytes);
+    this.incarnation = files.manifest.incarnation;
+  }
+
+  get current(): LiveSegment {
+    return this.segments[this.segments.length - 1] as LiveSegment;
+  }
+
+  // --- following the journal -------------------------------------------------------------------------------------
+
+  /** Builds the view from what is on disk. Listing first, entry files after (P5). */
+  rebuild(): OpenDoubts {
+    for (let attempt = 0; attempt < rebuildAttemptsMax; attempt += 1) {
+      this.dropAll();
+      const names = this.files.listSegments();
+      // Read after the listing: it may be ahead of the list, never behind it.
+      const { checkpoint } = this.files.readManifest();
+      const start = names.filter((first) => first <= checkpoint.version + 1).at(-1);
+      if (start === undefined) {
+        if (names.length > 0 && attempt < rebuildAttemptsMax - 1) continue; // Rotated and unlinked meanwhile.
+        throw this.damagedJournal(
+          "the journal's oldest segment is missing",
+          "journal/ lacks commits that no entry file holds.",
+        );
+      }
+      this.checkpointVersion = checkpoint.version;
+      this.durableVersion = checkpoint.version;
+      const first = this.openSegmentIfExists(start);
+      if (first === undefined) continue; // Unlinked between the listing and now: list again (P5).
+      // A segment that starts before the checkpoint has commits, which tell their own stamps.
+      this.last = start === checkpoint.version + 1 ? checkpoint : { version: start - 1, record: originStamp.record };
+      this.segments.push(first);
+      if (this.follow() === "slept") continue;
+      this.enterCarriedSegment(names);
+      if (this.last.version < checkpoint.version) {
+        throw this.damagedJournal(
+          `the manifest knows version ${checkpoint.version}, the journal ends at ${this.last.version}`,
+          "Commits are missing from journal/.",
+        );
+      }
+      this.changeCount += 1;
+      return { strandedSegments: names.filter((name) => name > this.current.first) };
+    }
+    throw this.damagedJournal("the journal changed faster than it could be read", "Nothing was changed.");
+  }
+
+  /** Brings the view up to date with the end of the journal. */
+  refresh(): void {
+    if (this.segments.length === 0 || this.follow() === "slept") {
+      // P2: rotations went by while this process slept; nothing that was derived from the old view may be trusted.
+      this.rebuild();
+      this.onReset?.();
+      return;
+    }
+    if (this.segments.length > 1) this.lookForCheckpoint();
+  }
+
+  private follow(): "current" | "slept" {
+    const { port } = this.files;
+    for (;;) {
+      const segment = this.current;
+      if (segment.seal === undefined) {
+        const { sizeBytes, linkCount } = port.stat(segment.file);
+        // P3: compared with the end of the last *valid* record, never with a size seen earlier.
+        if (sizeBytes > segment.offset) this.readSegment(segment, sizeBytes);
+        else if (sizeBytes < segment.offset)
+          throw this.damagedJournal("the current segment became shorter", "Somebody cut it.");
+        if (segment.seal === undefined) {
+          // P20: unlinked without a seal is not rotation - the store itself is gone.
+          if (linkCount === 0) throw this.storeGone();
+          return "current";
+        }
+      }
+      if (segment.seal === "fenced") throw this.fenced();
+      const next = this.openSegmentIfExists(this.last.version + 1);
+      if (next === undefined) {
+        // P2: asked after the ENOENT. Still linked: the successor is not made yet. Unlinked: we slept through it.
+        return port.stat(segment.file).linkCount > 0 ? "current" : "slept";
+      }
+      this.segments.push(next);
+    }
+  }
+
+  /**
+   * P11 after a power cut: the end of a suspect segment, its seal included, may be lost. The states carried over into
+   * its successor take its place, whatever it still holds.
+   */
+  private enterCarriedSegment(names: readonly number[]): void {
+    for (const name of names) {
+      if (name <= this.current.first || this.current.seal !== undefined) continue;
+      const next = this.openSegmentIfExists(name);
+      if (next === undefined) return;
+      if (readFirstRecord(this.files.port, next.file)?.type !== "carry") {
+        this.files.port.close(next.file);
+        return;
+      }
+      this.current.seal = "suspect";
+      this.segments.push(next);
+      this.follow();
+    }
+  }
+
+  private readSegment(segment: LiveSegment, sizeBytes: number): void {
+    readRecords(this.files.port, segment.file, segment.offset, sizeBytes, ({ record, lineBytes, endOffset }) => {
+      this.applyRecord(segment, record, lineBytes);
+      segment.offset = endOffset;
+      return segment.seal === undefined ? undefined : "stop";
+    });
+  }
+
+  private applyRecord(segment: LiveSegment, record: JournalRecord, lineBytes: number): void {
+    this.durableVersion = Math.max(this.durableVersion, record.durable);
+    if (record.type === "commit") {
+      if (record.version !== this.last.version + 1) {
+        throw this.damagedJournal(
+          `version ${record.version} follows version ${this.last.version}`,
+          "Commits are missing or doubled.",
+        );
+      }
+      if (segment.offset === 0 && record.store !== this.incarnation) throw this.foreignSegment();
+      this.applyCommit(segment, record, lineBytes);
+      return;
+    }
+    if (record.type === "seal") {
+      segment.seal = record.reason;
+      return;
+    }
+    if (segment.offset !== 0 || record.store !== this.incarnation) throw this.foreignSegment();
+    segment.overlay.addCarry(record, lineBytes, (key) => this.latestChange(key));
+    for (const state of record.states) this.forgetIfOlder(state.key, state.version);
+    // After a power cut the suspect segment may have lost commits that the carried states still hold.
+    for (const older of this.segments)
+      if (older !== segment && older.first >= record.suspectFrom) older.seal = "suspect";
+    this.last = { version: record.lastVersion, record: record.lastRecord };
+    segment.lastVersion = record.lastVersion;
+    this.changeCount += 1;
+  }
+
+  /** Adds a commit to the overlay, also one of our own that was appended just now. */
+  applyCommit(segment: LiveSegment, record: CommitRecord, lineBytes: number): void {
+    segment.overlay.addCommit(record, lineBytes, (key) => this.latestChange(key));
+    segment.lastVersion = record.version;
+    segment.firstCommitMs ??= record.timeMs;
+    this.last = { version: record.version, record: record.record };
+    this.changeCount += 1;
+    // A cached older entry stays: it is the base that a patch is put together on.
+    for (const operation of record.operations) if (operation.type !== "patch") this.cache.delete(operation.key);
+    this.onCommit?.(record);
+  }
+
+  /** Goes on in a segment that this process created as the successor, under the commit lock. */
+  enterSuccessor(segment: LiveSegment): void {
+    this.segments.push(segment);
+  }
+
+  /** P4: the overlay of a segment is dropped when its checkpoint is *recorded*, not when its seal is seen. */
+  dropCheckpointed(version: number): void {
+    if (version <= this.checkpointVersion) return;
+    this.checkpointVersion = version;
+    this.durableVersion = Math.max(this.durableVersion, version);
+    while (this.segments.length > 1 && (this.segments[0] as LiveSegment).lastVersion <= version) {
+      const dropped = this.segments.shift() as LiveSegment;
+      this.keepWarm(dropped);
+      dropped.dropped = true;
+      if (dropped.pins === 0) this.files.port.close(dropped.file);
+    }
+    for (const segment of this.segments) segment.overlay.cutChains(version);
+    this.changeCount += 1;
+  }
+
+  unpin(segment: LiveSegment): void {
+    segment.pins -= 1;
+    if (segment.dropped && segment.pins === 0) this.files.port.close(segment.file);
+  }
+
+  private lookForCheckpoint(): void {
+    const nowMs = this.files.port.monotonicMs();
+    if (nowMs - this.lastCheckpointLookMs < checkpointLookMs) return;
+    this.lastCheckpointLookMs = nowMs;
+    try {
+      this.dropCheckpointed(this.files.readManifest().checkpoint.version);
+    } catch {
+      // Keeping the overlay longer is always right; a damaged manifest is reported by who needs it.
+    }
+  }
+
+  /**
+   * From now on these keys are read from their files. Entries that were put are as current as before and stay, within
+   * the cache's limit; what the cache holds of any older version must go.
+   */
+  private keepWarm(segment: LiveSegment): void {
+    for (const [key, change] of segment.overlay.changes) {
+      if (this.latestChange(key) !== undefined || this.cache.peekVersion(key) === change.version) continue;
+      if (change.type === "put") {
+        this.remember(
+          key,
+          materialise(change, undefined, () => absentBase),
+          change,
+          change.bytes,
+        );
+      } else {
+        this.cache.delete(key);
+      }
+    }
+  }
+
+  // --- reading sessions ------------------------------------------------------------------------------------------
+
+  /** The newest journaled change of a key, if it has one that is not checkpointed. */
+  latestChange(key: string): KeyChange | undefined {
+    for (let index = this.segments.length - 1; index >= 0; index -= 1) {
+      const change = (this.segments[index] as LiveSegment).overlay.changes.get(key);
+      if (change) return change;
+    }
+    return undefined;
+  }
+
+  /** The session as of this view, or `undefined`. Call `refresh` first. Throws `entry_damaged`. */
+  read(key: string): Versioned | undefined {
+    return this.load(key).versioned;
+  }
+
+  /** The token of what the session is now, or `null` when it does not exist. */
+  currentToken(key: string): string | null {
+    const change = this.latestChange(key);
+    if (change) return change.type === "remove" ? null : formatToken(change, this.incarnation);
+    return this.load(key).versioned?.version ?? null;
+  }
+
+  private load(key: string): CachedEntry {
+    const change = this.latestChange(key);
+    const cached = this.cache.get(key);
+    if (cached !== undefined && (change === undefined || cached.version === change.version)) return cached;
+    if (change === undefined) {
+      const { state, bytes } = this.readBase(key);
+      return this.remember(key, state, state, bytes);
+    }
+    let baseBytes = cached?.bytes ?? 0;
+    try {
+      const state = materialise(change, cached, () => {
+        const base = this.readBase(key);
+        baseBytes = base.bytes;
+        return base.state;
+      });
+      return this.remember(key, state, state, change.type === "patch" ? baseBytes + change.bytes : change.bytes);
+    } catch (error) {
+      if (!(error instanceof BaseMismatchError)) throw error;
+      throw new SessionStoreError("entry_damaged", error.message, {
+        key,
+        path: this.files.journal.displayPath,
+        onDisk: "The journal holds its changes, but not what they were made on.",
+        nextStep: "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
+        cause: error,
+      });
+    }
+  }
+
+  /** The state as of one version, if it can still be told from the journal; otherwise the state as of this view. */
+  readAt(key: string, version: number): BaseState {
+    const latest = this.latestChange(key);
+    for (let change = latest; change; change = change.previous) {
+      if (change.version !== version) continue;
+      const cached = this.cache.get(key);
+      return materialise(
+        change,
+        cached && cached.version <= version ? cached : undefined,
+        () => this.readBase(key).state,
+      );
+    }
+    return this.load(key);
+  }
+
+  private readBase(key: string): { state: BaseState; bytes: number } {
+    const stored = this.files.entries.read(key);
+    return stored ? { state: stored, bytes: stored.fileBytes } : { state: absentBase, bytes: 0 };
+  }
+
+  /** Keeps a state that this process has put together already, so that nobody has to do it again. */
+  remember(key: string, state: BaseState, stamp: CommitStamp, bytes: number): CachedEntry {
+    const versioned = state.entry && { entry: state.entry, version: formatToken(stamp, this.incarnation) };
+    const cached: CachedEntry = { version: stamp.version, record: stamp.record, entry: state.entry, versioned, bytes };
+    this.cache.set(key, cached);
+    return cached;
+  }
+
+  private forgetIfOlder(key: string, version: number): void {
+    const cached = this.cache.get(key);
+    if (cached && cached.version < version) this.cache.delete(key);
+  }
+
+  // --- segments --------------------------------------------------------------------------------------------------
+
+  openSegmentIfExists(first: number): LiveSegment | undefined {
+    try {
+      return newSegment(
+        first,
+        openChecked(this.files.port, this.files.journal, layout.segmentName(first), this.openMode, this.files.owner),
+      );
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return undefined;
+      throw error;
+    }
+  }
+
+  /** Closes everything; syncs that are under way keep their descriptor until they end. */
+  dropAll(): void {
+    for (const segment of this.segments) {
+      segment.dropped = true;
+      if (segment.pins === 0) this.files.port.close(segment.file);
+    }
+    this.segments = [];
+    this.last = originStamp;
+    this.cache.clear();
+    this.changeCount += 1;
+  }
+
+  // --- errors ----------------------------------------------------------------------------------------------------
+
+  damagedJournal(problem: string, onDisk: string): SessionStoreError {
+    return new SessionStoreError("store_damaged", problem, {
+      operation: "read the journal",
+      path: this.files.journal.displayPath,
+      onDisk,
+      nextStep: "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
+    });
+  }
+
+  private foreignSegment(): SessionStoreError {
+    return this.damagedJournal(
+      "a segment belongs to another store or an earlier life of this one",
+      "It was put here by a copy or restore.",
+    );
+  }
+
+  private fenced(): SessionStoreError {
+    return new SessionStoreError("store_fenced", "the store was rolled back and closed for writing", {
+      path: this.files.store.displayPath,
+      onDisk: "Every acknowledged commit is in the exported sessions.json.",
+      nextStep: "Open the store again by the path of its sessions.json.",
+    });
+  }
+
+  storeGone(): SessionStoreError {
+    return new SessionStoreError("store_gone", "the store directory was moved, replaced or deleted", {
+      path: this.files.store.displayPath,
+      onDisk: "Nothing was written to what lies there now.",
+      nextStep: "Open the store again where it is now.",
+    });
+  }
+}
+
+export function newSegment(first: number, file: File): LiveSegment {
+  return {
+    first,
+    file,
+    overlay: new SegmentOverlay(),
+    offset: 0,
+    lastVersion: first - 1,
+    seal: undefined,
+    firstCommitMs: undefined,
+    syncedOffset: 0,
+    nameSynced: false,
+    pins: 0,
+    dropped: false,
+  };
+}

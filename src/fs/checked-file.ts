@@ -1,0 +1,101 @@
+/**
+ * Opening what may be hostile: open first, then check the descriptor that was opened, then use that same descriptor. A
+ * link, a FIFO, a device, a hard link, somebody else's file or an oversized one is refused with an error that names it.
+ */
+
+import { SessionStoreError } from "../errors.js";
+import type { Directory, File, FileStat, OpenMode, Port } from "./port.js";
+
+/** Whose files a store may hold: those of the user who owns its directory. `undefined` where there are no users. */
+export interface StoreOwner {
+  readonly uid: number | undefined;
+}
+
+/** Opens an ordinary file of the store. Errors of the system (ENOENT ...) pass through, unsafe files are `unsafe_path`. */
+export function openChecked(port: Port, directory: Directory, name: string, mode: OpenMode, owner: StoreOwner): File {
+  const file = port.open(directory, name, mode);
+  try {
+    const problem = findFileProblem(port.stat(file), owner);
+    if (problem) throw unsafe(`this file ${problem}`, file.displayPath);
+    return file;
+  } catch (error) {
+    port.close(file);
+    throw error;
+  }
+}
+
+export function findFileProblem(stat: FileStat, owner: StoreOwner): string | undefined {
+  if (stat.kind !== "file")
+    return `is a ${stat.kind === "other" ? "FIFO, socket or device" : stat.kind}, not an ordinary file`;
+  if (stat.linkCount > 1) return "has a hard link elsewhere";
+  if (owner.uid !== undefined && stat.ownerUid !== owner.uid)
+    return `belongs to user ${stat.ownerUid}, not to ${owner.uid}`;
+  return undefined;
+}
+
+/** Opens a directory of the store; it may not be a link, somebody else's, or writable by group or others. */
+export function openCheckedDirectory(port: Port, parent: Directory, name: string, owner: StoreOwner): Directory {
+  const directory = port.openDirectory(parent, name);
+  try {
+    const problem = findDirectoryProblem(port.statDirectory(directory), owner);
+    if (problem) throw unsafe(`this directory ${problem}`, directory.displayPath);
+    return directory;
+  } catch (error) {
+    port.closeDirectory(directory);
+    throw error;
+  }
+}
+
+export function findDirectoryProblem(stat: FileStat, owner: StoreOwner): string | undefined {
+  // Platforms without users report no meaningful mode bits either.
+  if (owner.uid === undefined) return undefined;
+  if (stat.ownerUid !== owner.uid) return `belongs to user ${stat.ownerUid}, not to ${owner.uid}`;
+  if ((stat.mode & 0o022) !== 0) return `is writable by group or others (mode ${stat.mode.toString(8)}; chmod 700 it)`;
+  return undefined;
+}
+
+/** The whole content of an open file, at most `bytesMax`: a file that grows while it is read does not get past that. */
+export function readWhole(port: Port, file: File, bytesMax: number): Uint8Array {
+  const { sizeBytes } = port.stat(file);
+  if (sizeBytes > bytesMax) {
+    throw new SessionStoreError("limit_exceeded", `the file has ${sizeBytes} bytes, more than ${bytesMax}`, {
+      path: file.displayPath,
+    });
+  }
+  const buffer = Buffer.allocUnsafe(sizeBytes);
+  let filled = 0;
+  while (filled < sizeBytes) {
+    const count = port.read(file, buffer.subarray(filled), filled);
+    if (count === 0) break;
+    filled += count;
+  }
+  return buffer.subarray(0, filled);
+}
+
+/** Creates a file (it must not exist) of mode 0600 and writes it whole; removes it again when that fails. */
+export function writeNewFile(port: Port, directory: Directory, name: string, bytes: Uint8Array): File {
+  const file = port.open(directory, name, "create");
+  try {
+    port.setMode(file, 0o600);
+    const written = port.append(file, bytes);
+    // A full disk does not throw: the count comes back short.
+    if (written !== bytes.byteLength) throw shortWrite(written, bytes.byteLength);
+    return file;
+  } catch (error) {
+    port.close(file);
+    port.unlink(directory, name);
+    throw error;
+  }
+}
+
+export function shortWrite(written: number, wanted: number): Error {
+  return Object.assign(new Error(`ENOSPC: only ${written} of ${wanted} bytes could be written`), { code: "ENOSPC" });
+}
+
+function unsafe(problem: string, path: string): SessionStoreError {
+  return new SessionStoreError("unsafe_path", problem, {
+    path,
+    onDisk: "It was not read and not changed.",
+    nextStep: "Find out who made it, then remove it or move it away.",
+  });
+}
