@@ -1,7 +1,8 @@
 /** Helpers of the command line's tests: where the project lies, and running the compiled command. */
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
@@ -40,4 +41,17 @@ export function temporaryDirectory(context: TestContext): string {
   const directory = mkdtempSync(path.join(os.tmpdir(), "sessiondir-cli-"));
   context.after(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
+}
+
+/** Everything under a directory: name -> kind, size, time of the last change and content. Equal means untouched. */
+export function fingerprint(directory: string): Map<string, string> {
+  const found = new Map<string, string>();
+  const names = readdirSync(directory, { recursive: true }) as string[];
+  for (const name of names.sort()) {
+    const file = path.join(directory, name);
+    const stat = lstatSync(file);
+    const content = stat.isFile() ? createHash("sha256").update(readFileSync(file)).digest("hex") : "";
+    found.set(name, [stat.mode, stat.size, stat.mtimeMs, content].join(" "));
+  }
+  return found;
 }

@@ -1,0 +1,79 @@
+/** migrate and repair from the command line: a dry run changes nothing, the real run keeps every original. */
+
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import test from "node:test";
+import { fingerprint, runCommand, temporaryDirectory } from "./command-line.js";
+
+const legacy = JSON.stringify({
+  "agent:main:main": { sessionId: "one", updatedAt: 1 },
+  "agent:main:cron:daily": { sessionId: "two", updatedAt: 2, custom: { kept: true } },
+});
+
+test("migrate --dry-run says what it would do and changes nothing", (context) => {
+  const directory = temporaryDirectory(context);
+  const store = path.join(directory, "sessions.json");
+  writeFileSync(store, legacy);
+  const before = fingerprint(directory);
+  const { status, stdout } = runCommand(["migrate", "--dry-run", "--store", store]);
+  assert.equal(status, 0);
+  assert.match(stdout, /would migrate 2 sessions .*nothing was changed/);
+  assert.deepEqual(fingerprint(directory), before);
+});
+
+test("migrate takes the legacy file over, keeps it as a backup, and a second time does nothing", (context) => {
+  const directory = temporaryDirectory(context);
+  const store = path.join(directory, "sessions.json");
+  writeFileSync(store, legacy);
+  const { status, stdout } = runCommand(["migrate", "--json", "--store", store]);
+  assert.equal(status, 0);
+  const result = JSON.parse(stdout) as { outcome: string; migratedEntries: number; backupPath: string };
+  assert.deepEqual([result.outcome, result.migratedEntries], ["migrated", 2]);
+  const backup = readdirSync(directory).find((name) => name.startsWith("sessions.json.bak."))!;
+  assert.equal(readFileSync(path.join(directory, backup), "utf8"), legacy);
+  assert.equal(existsSync(store), false);
+  assert.match(runCommand(["get", "agent:main:cron:daily", "--store", store]).stdout, /"kept": true/);
+  const again = runCommand(["migrate", "--json", "--store", store]);
+  assert.deepEqual([again.status, JSON.parse(again.stdout).outcome], [0, "already_directory"]);
+});
+
+test("migrate refuses an invalid legacy file and leaves it untouched", (context) => {
+  const directory = temporaryDirectory(context);
+  const store = path.join(directory, "sessions.json");
+  writeFileSync(store, '{"agent:main:main": {');
+  const before = readFileSync(store);
+  assert.equal(runCommand(["migrate", "--store", store]).status, 1);
+  assert.deepEqual(readFileSync(store), before);
+});
+
+test("repair --dry-run changes nothing; repair makes verify content and keeps the damaged original", (context) => {
+  const directory = temporaryDirectory(context);
+  const store = path.join(directory, "sessions.json");
+  writeFileSync(store, legacy);
+  assert.equal(runCommand(["migrate", "--store", store]).status, 0);
+  const entries = path.join(directory, "sessions.d", "entries");
+  const file = path.join(entries, readdirSync(entries).find((name) => name.startsWith("session-"))!);
+  writeFileSync(file, "{ half");
+  const before = fingerprint(directory);
+  const dry = runCommand(["repair", "--dry-run", "--json", "--store", store]);
+  assert.equal(dry.status, 0);
+  assert.ok(JSON.parse(dry.stdout).actions.length > 0);
+  assert.deepEqual(fingerprint(directory), before);
+
+  const real = runCommand(["repair", "--json", "--store", store]);
+  assert.equal(JSON.parse(real.stdout).findingsAfter, 0, real.stdout);
+  assert.equal(real.status, 0);
+  assert.equal(runCommand(["verify", "--store", store]).status, 0);
+  const quarantine = path.join(directory, "sessions.d", "quarantine");
+  const kept = readdirSync(quarantine).map((name) => readFileSync(path.join(quarantine, name), "utf8"));
+  assert.ok(kept.includes("{ half"));
+});
+
+test("repair of a healthy store says that there is nothing to do", (context) => {
+  const store = path.join(temporaryDirectory(context), "sessions.json");
+  writeFileSync(store, legacy);
+  runCommand(["migrate", "--store", store]);
+  const { status, stdout } = runCommand(["repair", "--store", store]);
+  assert.deepEqual([status, stdout], [0, "ok: nothing to repair\n"]);
+});
