@@ -17,7 +17,7 @@ const messageBytesMax = 64 * 1024 * 1024;
 const workerHasTurn = 0;
 const coordinatorHasTurn = 1;
 /** Loads before the thread goes to sleep: an answer that comes at once is not worth a system call. */
-const spins = 3000;
+const spins = 6000;
 const noBytes = new Uint8Array(0);
 
 export function makeChannelMemory(): SharedArrayBuffer {

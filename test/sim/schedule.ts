@@ -3,8 +3,10 @@
  *
  * - `randomSchedule`: switches with some probability before each step.
  * - `switchesSchedule`: nobody is interrupted, except before the steps listed. A process that waits lets the next go.
+ * - `scriptedSchedule`: a story told in phases, for tests that force one interleaving: "the reader runs until it would
+ *   open the next segment; then the writer runs to its end".
  *
- * Each has a one-line text, and `scheduleFromText` makes it again: put the text into a test to replay a failure.
+ * The first two have a one-line text, and `scheduleFromText` makes them again: put it into a test to replay a failure.
  */
 
 import { SeededRandom } from "./random.js";
@@ -18,7 +20,18 @@ export interface Decision {
   readonly runnable: readonly number[];
   /** True when the one who ran last has begun to wait, whether or not it could go on already. */
   readonly currentWaits: boolean;
+  /** The call that a process makes when it runs next, always the same object for one call; undefined when it ended. */
+  readonly pending: (process: number) => PendingCall | undefined;
 }
+
+export interface PendingCall {
+  /** A method of the port; or "start", "record", or "wait" for a process that waits for something it began. */
+  readonly method: string;
+  readonly path: string;
+}
+
+/** Returned by a schedule: none of the runnable processes may run, time passes to the next event. */
+export const nobody = -1;
 
 export interface Schedule {
   /** For one run; a schedule may be used for many runs. */
@@ -51,6 +64,44 @@ export function switchesSchedule(switches: readonly Switch[]): Schedule {
       return (decision) => {
         const wanted = at.get(decision.step);
         return wanted !== undefined && decision.runnable.includes(wanted) ? wanted : withoutInterruption(decision);
+      };
+    },
+  };
+}
+
+export interface Phase {
+  /** Only this process runs; all others are stopped, as by SIGSTOP. */
+  readonly process: number;
+  /** The phase ends before the first call for which this is true, or when the process has ended. */
+  readonly until?: (call: PendingCall) => boolean;
+  /** Lets so many such calls pass before. */
+  readonly skip?: number;
+}
+
+/** Plays the phases, and after the last one lets everybody run without interruption. */
+export function scriptedSchedule(phases: readonly Phase[]): Schedule {
+  return {
+    text: "a script, see the test",
+    begin: () => {
+      let number = 0;
+      let skipped = 0;
+      let judged: PendingCall | undefined;
+      const isOver = (phase: Phase, call: PendingCall | undefined) => {
+        if (call === undefined) return true;
+        if (call === judged || !phase.until?.(call)) return false;
+        judged = call;
+        return skipped++ >= (phase.skip ?? 0);
+      };
+      return (decision) => {
+        for (; number < phases.length; number++) {
+          const phase = phases[number]!;
+          if (!isOver(phase, decision.pending(phase.process))) {
+            return decision.runnable.includes(phase.process) ? phase.process : nobody;
+          }
+          skipped = 0;
+          judged = undefined;
+        }
+        return withoutInterruption(decision);
       };
     },
   };

@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SimulatedMachine } from "./machine.js";
 import { SeededRandom } from "./random.js";
-import { randomSchedule, type Schedule, scheduleFromText, switchesSchedule } from "./schedule.js";
+import {
+  type PendingCall,
+  randomSchedule,
+  type Schedule,
+  scheduleFromText,
+  scriptedSchedule,
+  switchesSchedule,
+} from "./schedule.js";
 import {
   describeSteps,
   enumerateSchedules,
@@ -71,6 +78,30 @@ test("enumeration finds the lost update of a counter without lock, and its one l
   assert.ok(found !== undefined, `none of ${runs} schedules`);
   assert.equal((await counterAfter(uninterrupted)).counter, "2");
   assert.equal((await counterAfter(scheduleFromText(found))).counter, "1");
+});
+
+test("a script forces one interleaving, with everybody else stopped", async () => {
+  const machine = makeMachine();
+  const opensCounter = (call: PendingCall) => call.method === "open" && call.path === "/store/counter-1001";
+  const schedule = scriptedSchedule([{ process: 0, until: opensCounter }, { process: 1 }]);
+  const result = await run([program("racyCounter"), program("racyCounter")], schedule, { machine });
+  assert.equal(machine.readText("/store/counter"), "1");
+  assert.deepEqual(
+    result.steps.map((step) => step.process).filter((process, index, all) => process !== all[index - 1]),
+    [0, 1, 0],
+  );
+});
+
+test("a scripted process may sleep and sync while others are stopped, and a phase may let calls pass", async () => {
+  const schedule = scriptedSchedule([
+    { process: 0, until: (call) => call.method === "record", skip: 1 },
+    { process: 1 },
+  ]);
+  const result = await run([program("appender", { lines: 3 }), program("appender", { lines: 3 })], schedule);
+  assert.deepEqual(
+    result.events.map((event) => event.process),
+    [0, 1, 1, 1, 0, 0],
+  );
 });
 
 test("with a lock no schedule of up to one switch loses an update", async () => {

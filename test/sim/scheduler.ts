@@ -17,7 +17,14 @@
 import { deserialize, serialize } from "node:v8";
 import type { DirectoryEntry, OpenMode, Timer } from "../../src/fs/port.js";
 import type { SimulatedMachine } from "./machine.js";
-import { type Schedule, type Switch, switchesSchedule, withoutInterruption } from "./schedule.js";
+import {
+  nobody,
+  type PendingCall,
+  type Schedule,
+  type Switch,
+  switchesSchedule,
+  withoutInterruption,
+} from "./schedule.js";
 import type { ProcessOptions, SimulatedProcess } from "./simulated-process.js";
 import { ProcessKilled, SystemError } from "./system-error.js";
 import type { WorkerOutcome } from "./worker-main.js";
@@ -104,11 +111,13 @@ export async function runInterleaved<Value = unknown, Event = unknown>(
 /**
  * Runs a program with every schedule of at most `preemptionsMax` switches: first without any, then with one before each
  * step of that run, and so on. Switches before steps that concern only the process itself are left out: they change
- * nothing. Stop iterating when you have seen enough.
+ * nothing. With n steps there are about n schedules of one switch and n * n / 2 of two: give `isSwitchPoint` to look at
+ * the interesting steps only, and stop iterating when you have seen enough.
  */
 export async function* enumerateSchedules<Result extends Pick<InterleavedResult, "steps">>(
   run: (schedule: Schedule) => Promise<Result>,
   preemptionsMax: number,
+  isSwitchPoint: (step: Step, number: number, result: Result) => boolean = () => true,
 ): AsyncIterable<{ readonly schedule: Schedule; readonly result: Result }> {
   let level: (readonly Switch[])[] = [[]];
   for (let preemptions = 0; preemptions <= preemptionsMax; preemptions++) {
@@ -121,7 +130,8 @@ export async function* enumerateSchedules<Result extends Pick<InterleavedResult,
       const from = (switches.at(-1)?.[0] ?? -1) + 1;
       for (let number = from; number < result.steps.length; number++) {
         const step = result.steps[number]!;
-        if (step.isShared) for (const other of step.others) next.push([...switches, [number, other]]);
+        if (!step.isShared || !isSwitchPoint(step, number, result)) continue;
+        for (const other of step.others) next.push([...switches, [number, other]]);
       }
     }
     level = next;
@@ -146,8 +156,7 @@ const privateMethods = new Set([
 /** Turns of its event loop that a program may take while it waits for something that is not its port. */
 const strayTurnsMax = 1000;
 
-interface Question {
-  readonly method: string;
+interface Question extends PendingCall {
   readonly parameters: readonly unknown[];
   readonly bytes: Uint8Array;
 }
@@ -198,7 +207,7 @@ class InterleavedRun {
   }
 
   play(): void {
-    const { schedule, machine, stepsMax = 1_000_000 } = this.#options;
+    const { schedule, stepsMax = 1_000_000 } = this.#options;
     for (const slot of this.#slots) this.#begin(slot);
     const choose = schedule.begin();
     let current = -1;
@@ -210,16 +219,19 @@ class InterleavedRun {
       if (living.length === 0) return;
       const runnable = living.filter(canRun).map((slot) => slot.index);
       if (runnable.length === 0) {
-        const event = machine.events.take();
-        if (event === undefined) throw new Error("deadlock: every process waits for something that never happens");
-        event.run();
+        this.#letTimePass();
         continue;
       }
       const step = this.#steps.length;
       if (step >= stepsMax) throw new Error(`no end after ${step} steps:\n${this.#lastSteps()}`);
       const currentWaits = isWaiting(this.#slots[current]?.question);
-      const decision = { step, current, runnable, currentWaits };
+      const pending = (process: number) => this.#slots[process]?.question;
+      const decision = { step, current, runnable, currentWaits, pending };
       const chosen = choose(decision);
+      if (chosen === nobody) {
+        this.#letTimePass();
+        continue;
+      }
       if (chosen !== withoutInterruption(decision)) this.#switches.push([step, chosen]);
       current = chosen;
       this.#step(this.#slots[chosen]!, runnable);
@@ -253,7 +265,7 @@ class InterleavedRun {
     const step: Step = {
       process: slot.index,
       method: question.method,
-      path: this.#pathOf(slot, question),
+      path: question.path,
       others: runnable.filter((index) => index !== slot.index),
       isShared: !privateMethods.has(question.method),
     };
@@ -425,7 +437,15 @@ class InterleavedRun {
     const message = slot.channel.receive(hangMs);
     if (message === undefined) throw new Error(`${slot.process.name} made no port call for ${hangMs} ms`);
     const [method, ...parameters] = message.json as [string, ...unknown[]];
-    return { method, parameters, bytes: message.bytes };
+    return { method, path: pathOf(slot, method, parameters), parameters, bytes: message.bytes };
+  }
+
+  #letTimePass(): void {
+    const event = this.#options.machine.events.take();
+    if (event === undefined) {
+      throw new Error(`deadlock: who may run waits for something that never happens:\n${this.#lastSteps()}`);
+    }
+    event.run();
   }
 
   #runDueEvents(): void {
@@ -447,15 +467,6 @@ class InterleavedRun {
     return handle;
   }
 
-  #pathOf(slot: Slot, { method, parameters }: Question): string {
-    if (privateMethods.has(method)) return "";
-    const [first, second] = parameters;
-    if (typeof first === "string") return first;
-    const handle = slot.handles.get(first as number) as { displayPath?: string } | undefined;
-    if (handle?.displayPath === undefined) return "";
-    return typeof second === "string" ? `${handle.displayPath}/${second}` : handle.displayPath;
-  }
-
   #lastSteps(): string {
     return describeSteps(this.#steps.slice(-20));
   }
@@ -464,6 +475,16 @@ class InterleavedRun {
 /** The steps as lines, for messages and for comparing two runs. */
 export function describeSteps(steps: readonly Step[]): string {
   return steps.map((step) => `${step.process} ${step.method} ${step.path}`.trim()).join("\n");
+}
+
+function pathOf(slot: Slot, method: string, parameters: readonly unknown[]): string {
+  if (privateMethods.has(method)) return "";
+  const [first, second] = parameters;
+  if (typeof first === "string") return first;
+  const handle = slot.handles.get(first as number) as { displayPath?: string } | undefined;
+  if (handle?.displayPath === undefined) return "";
+  // A lock's second parameter is its kind, that of an open directory's calls a name.
+  return typeof second === "string" && method !== "tryLock" ? `${handle.displayPath}/${second}` : handle.displayPath;
 }
 
 function isWaiting(question: Question | undefined): boolean {
