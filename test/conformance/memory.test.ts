@@ -1,0 +1,4 @@
+import { makeMemoryHarness } from "../support/memory-harness.js";
+import { conformanceSuite } from "./suite.js";
+
+conformanceSuite("memory", makeMemoryHarness, { modelRuns: 100 });
