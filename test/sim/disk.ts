@@ -9,7 +9,8 @@
  * - `weak`: in any order that keeps dependencies: a change waits for earlier changes of the same name, and the removal
  *   of a directory for the changes inside.
  *
- * Not modelled: several file systems (EXDEV), quotas, extended attributes, reading errors.
+ * Not modelled: several file systems (EXDEV), quotas, extended attributes, reading errors, names that a failed sync of
+ * their directory loses for good (a later sync of it saves them).
  */
 
 import {

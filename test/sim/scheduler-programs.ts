@@ -1,6 +1,7 @@
 /** Programs that scheduler.test.ts runs in simulated processes. */
 
 import type { Directory, Port } from "../../src/fs/port.js";
+import { FailingPort } from "./failing-port.js";
 import type { ProgramContext } from "./worker-main.js";
 
 /** Reads a number and writes it back plus one, without a lock: two of these can lose an update. */
@@ -135,6 +136,18 @@ export async function stray(port: Port): Promise<void> {
     throw new Error("nobody cares");
   });
   await port.sleep(1000);
+}
+
+/** A failed sync that loses the bytes, by a failing port around the port of the worker. */
+export async function failingSync(port: Port, _: unknown, context: ProgramContext): Promise<string> {
+  const failing = new FailingPort(port, { failAt: 1, methods: ["syncFile"], onFailedSync: context.loseWrites });
+  const root = failing.openRoot("/store");
+  const file = failing.open(root, "log", "create");
+  await failing.syncDirectory(root);
+  failing.append(file, new TextEncoder().encode("gone"));
+  const code = await failing.syncFile(file).catch((error: { code: string }) => error.code);
+  await failing.syncFile(file);
+  return String(code);
 }
 
 /** Swallows every error, and tries to do damage afterwards. */
