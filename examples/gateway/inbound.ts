@@ -55,7 +55,7 @@ async function startSubagents(context: WorkerContext): Promise<void> {
     const key = `agent:${agent}:subagent:${randomUUID()}`;
     await context.latencies.measure("transaction (sub-agent announces)", () => announce(store, parentKey, key));
     context.result.subagents.push(key);
-    await sleep(5);
+    await sleep(15);
   }
 }
 

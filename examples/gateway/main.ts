@@ -25,13 +25,13 @@ interface Settings {
 
 const settings = readSettings();
 const stores = prepareStores(settings);
-await migrate(stores);
+const tookOver = await migrate(stores);
 const before = await readCounters(stores);
 const results = await run(stores, settings.seconds);
 const audit = compareCounters(before, await readCounters(stores), results);
 printAudit(audit, results);
 const findings = await verify(stores);
-printNextSteps(stores);
+printNextSteps(stores, tookOver);
 const problems = results.flatMap((result) => result.problems);
 process.exitCode = audit.differences.length + problems.length + findings === 0 ? 0 : 1;
 
@@ -68,20 +68,23 @@ function prepareStores({ stateDirectory, sessions }: Settings): AgentStore[] {
   return findStores(directory);
 }
 
-/** Opening the path of a legacy sessions.json takes it over; opening it again finds the store. */
-async function migrate(agentStores: readonly AgentStore[]): Promise<void> {
+/** Opening the path of a legacy sessions.json takes it over; opening it again finds the store. True if one was there. */
+async function migrate(agentStores: readonly AgentStore[]): Promise<boolean> {
+  let tookOver = false;
   for (const { agent, location } of agentStores) {
     const legacy = statSync(location, { throwIfNoEntry: false });
+    tookOver ||= legacy !== undefined;
     const startedAt = performance.now();
     const store = await openSessionStore(location, { logger: { warn: (message) => console.log(`  ${message}`) } });
-    const { sessions } = await store.stats();
+    const { sessions } = await store.list({ limit: 10_000 });
     await store.close();
     const took = `${Math.round(performance.now() - startedAt)} ms`;
     const what = legacy
       ? `took over ${(legacy.size / 1e6).toFixed(1)} MB of legacy file in ${took}`
       : `opened in ${took}`;
-    console.log(`  ${agent}: ${sessions} sessions, ${what}`);
+    console.log(`  ${agent}: ${sessions.length} sessions, ${what}`);
   }
+  return tookOver;
 }
 
 async function run(agentStores: AgentStore[], seconds: number) {

@@ -28,7 +28,7 @@ export function printAudit(audit: Audit, results: readonly WorkerResult[]): void
   for (const problem of results.flatMap(({ problems }) => problems).slice(0, 20)) console.log(`  ${problem}`);
 }
 
-export function printNextSteps(stores: readonly AgentStore[]): void {
+export function printNextSteps(stores: readonly AgentStore[], tookOver: boolean): void {
   const command = "node dist/cli/main.js";
   const { location } = stores.find(({ agent }) => agent === "main") ?? stores[0]!;
   const store = quote(path.relative(process.cwd(), location) || location);
@@ -37,12 +37,12 @@ export function printNextSteps(stores: readonly AgentStore[]): void {
 The stores lie in ${folder}${stores.length > 1 ? " and beside it, one per agent" : ""}: plain files, made to be looked at.
 Try next:
   ${command} list --store ${store} --limit 10
-  ${command} get agent:main:main --store ${store}
+  ${command} get agent:main:main --store ${store} | head -20
   ${command} patch agent:main:main label="my session" --store ${store}
   ${command} watch --store ${store}          (and patch in a second terminal)
   ${command} verify --store ${store}
-  ls ${store.replace(/\.json('?)$/, ".d$1")}
-The legacy files are still there as sessions.json.bak.<time>.`);
+  ls ${store.replace(/\.json('?)$/, ".d$1")}`);
+  if (tookOver) console.log("The legacy files are still there as sessions.json.bak.<time>.");
 }
 
 function formatMilliseconds(microseconds: number): string {

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { type CommonOptions, defineCommand } from "../command.js";
 import { formatCount } from "../format.js";
-import { withReadOnlyStore } from "../store-access.js";
+import { type CommandStore, withReadOnlyStore } from "../store-access.js";
 import { color, printJson, printLine, safeText } from "../terminal.js";
 
 export function defineStats(program: Command): void {
@@ -18,7 +18,8 @@ export function defineStats(program: Command): void {
 
 function stats(options: CommonOptions): Promise<number> {
   return withReadOnlyStore(options, async (store) => {
-    const all = { ...(await store.stats()), cursor: await store.cursor() };
+    const details = await store.stats();
+    const all = { sessions: await countSessions(store), ...details, cursor: await store.cursor() };
     if (options.json) {
       printJson(all);
       return 0;
@@ -27,6 +28,18 @@ function stats(options: CommonOptions): Promise<number> {
     for (const [name, value] of Object.entries(all)) printLine(`${color.bold(name.padEnd(width))}  ${show(value)}`);
     return 0;
   });
+}
+
+/** Not every backend keeps the exact number; the list knows it. */
+async function countSessions(store: CommandStore): Promise<number> {
+  let count = 0;
+  let cursor: string | undefined;
+  do {
+    const page = await store.list({ order: "key", limit: 10_000, ...(cursor === undefined ? {} : { cursor }) });
+    count += page.sessions.length;
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+  return count;
 }
 
 function show(value: unknown): string {
