@@ -2,7 +2,7 @@
 
 import { chmodSync, existsSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-import { compilePackage } from "./lib/compile.mjs";
+import { compilePackage, orExit } from "./lib/compile.mjs";
 import { inProject } from "./lib/project.mjs";
 import { setUp } from "./setup.mjs";
 
@@ -13,4 +13,4 @@ export function build() {
   if (existsSync(commandLine)) chmodSync(commandLine, 0o755);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) build();
+if (import.meta.url === pathToFileURL(process.argv[1]).href) orExit(build);

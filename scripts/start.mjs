@@ -4,12 +4,12 @@
 
 import { pathToFileURL } from "node:url";
 import { build } from "./build.mjs";
-import { compileAll } from "./lib/compile.mjs";
+import { compileAll, orExit } from "./lib/compile.mjs";
 import { inProject } from "./lib/project.mjs";
 import { setUp } from "./setup.mjs";
 
 setUp();
 console.log("Compiling ...");
-build();
-compileAll();
+orExit(build);
+orExit(compileAll);
 await import(pathToFileURL(inProject("build", "examples", "gateway", "main.js")).href);

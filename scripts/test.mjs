@@ -9,7 +9,7 @@ import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { run } from "node:test";
 import { build } from "./build.mjs";
-import { compileAll } from "./lib/compile.mjs";
+import { compileAll, orExit } from "./lib/compile.mjs";
 import { inProject, root, shown } from "./lib/project.mjs";
 import { TestResults } from "./lib/test-results.mjs";
 import { setUp } from "./setup.mjs";
@@ -20,8 +20,8 @@ const filters = process.argv.slice(2);
 setUp();
 console.log("Compiling ...");
 // The example's tests use the package by its name, as its users do: that is dist/.
-build();
-compileAll();
+orExit(build);
+orExit(compileAll);
 const files = findTestFiles(filters);
 if (files.length === 0) {
   console.log(`No test file${filters.length > 0 ? ` has ${filters.join(" or ")} in its name` : " was found"}.`);

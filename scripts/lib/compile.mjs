@@ -13,14 +13,22 @@ export function compilePackage() {
   compile("tsconfig.build.json", "dist");
 }
 
-/** Prints what the compiler found and ends the process when there is an error. */
+/** Throws with what the compiler found. */
 function compile(config, outputDirectory) {
   rmSync(inProject(outputDirectory), { recursive: true, force: true });
   const { status, output } = runTypeScript(["-p", config]);
   if (status === 0) return;
-  console.error(output);
-  console.error(`${config} does not compile: see above.`);
-  process.exit(1);
+  throw new Error(`${output}${config} does not compile: see above.`);
+}
+
+/** For the scripts that cannot go on: prints what the compiler found and ends the process. */
+export function orExit(work) {
+  try {
+    work();
+  } catch (error) {
+    console.error(error.message);
+    process.exit(1);
+  }
 }
 
 export function runTypeScript(args) {

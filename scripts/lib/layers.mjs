@@ -17,7 +17,11 @@ export const layers = [
     mayImport: ["openclaw", "open", "migrate", "store", "api", "sessions", "base"],
   },
   { name: "openclaw", pattern: /^openclaw\//, mayImport: ["open", "store", "api", "sessions", "base"] },
-  { name: "open", pattern: /^open(-options)?\.ts$/, mayImport: ["migrate", "store", "api", "backend", "sessions", "base", "fs"] },
+  {
+    name: "open",
+    pattern: /^open(-options)?\.ts$/,
+    mayImport: ["migrate", "store", "api", "backend", "sessions", "base", "fs"],
+  },
   { name: "migrate", pattern: /^migrate\//, mayImport: ["store", "api", "backend", "sessions", "base", "fs"] },
   { name: "store", pattern: /^(store(-[a-z-]+)?|options)\.ts$/, mayImport: ["api", "sessions", "base", "fs"] },
   { name: "backend", pattern: /^backends\/[^/]+\//, mayImport: ["sessions", "base", "fs"] },
