@@ -15,8 +15,8 @@
  */
 
 import { deserialize, serialize } from "node:v8";
-import type { DirectoryEntry, OpenMode, Timer } from "../../src/fs/port.js";
 import type { SimulatedMachine } from "./machine.js";
+import { callRemotely, pathOf, privateMethods, type RemoteState, remoteHandle } from "./remote-calls.js";
 import {
   nobody,
   type PendingCall,
@@ -25,7 +25,7 @@ import {
   switchesSchedule,
   withoutInterruption,
 } from "./schedule.js";
-import type { ProcessOptions, SimulatedProcess } from "./simulated-process.js";
+import type { ProcessOptions } from "./simulated-process.js";
 import { ProcessKilled, SystemError } from "./system-error.js";
 import type { WorkerOutcome } from "./worker-main.js";
 import { discardWorker, giveBackWorkers, type PooledWorker, takeWorkers } from "./worker-pool.js";
@@ -138,21 +138,6 @@ export async function* enumerateSchedules<Result extends Pick<InterleavedResult,
   }
 }
 
-/** Steps that no other process can see: an interruption before one of them is as good as one before the next step. */
-const privateMethods = new Set([
-  "start",
-  "record",
-  "nowMs",
-  "monotonicMs",
-  "random",
-  "randomBytes",
-  "nap",
-  "wait",
-  "sleep",
-  "yieldToEventLoop",
-  "startTimer",
-  "cancel",
-]);
 /** Turns of its event loop that a program may take while it waits for something that is not its port. */
 const strayTurnsMax = 1000;
 
@@ -162,17 +147,12 @@ interface Question extends PendingCall {
 }
 
 /** One program in its worker. */
-interface Slot {
+interface Slot extends RemoteState {
   readonly index: number;
-  readonly process: SimulatedProcess;
   readonly channel: PooledWorker["channel"];
   /** What it asks; undefined when it has ended. */
   question: Question | undefined;
   napEnded: boolean | undefined;
-  readonly completions: number[];
-  readonly timers: Map<number, Timer>;
-  readonly handles: Map<number, never>;
-  nextHandle: number;
   strayTurns: number;
   outcome: WorkerOutcome | undefined;
 }
@@ -304,7 +284,7 @@ class InterleavedRun {
           return undefined;
         case "read": {
           const buffer = new Uint8Array(parameters[1] as number);
-          const count = process.read(this.#handle(slot, parameters[0]), buffer, parameters[2] as number);
+          const count = process.read(remoteHandle(slot, parameters[0]), buffer, parameters[2] as number);
           return { answer: { status: "ok" }, bytes: buffer.subarray(0, count) };
         }
         case "randomBytes":
@@ -317,103 +297,13 @@ class InterleavedRun {
           });
           return { answer: { status: "ok" } };
         default:
-          return { answer: { status: "ok", value: this.#call(slot, method, parameters, bytes) } };
+          return { answer: { status: "ok", value: callRemotely(slot, method, parameters, bytes) } };
       }
     } catch (error) {
       if (error instanceof ProcessKilled) return { answer: { status: "killed" } };
       if (!(error instanceof SystemError)) throw error;
       const { code, syscall, where } = error;
       return { answer: { status: "error", code, syscall, where } };
-    }
-  }
-
-  #call(slot: Slot, method: string, p: readonly unknown[], bytes: Uint8Array): unknown {
-    const { process } = slot;
-    const first = () => this.#handle(slot, p[0]);
-    const complete = (id: unknown) => () => {
-      slot.timers.delete(id as number);
-      slot.completions.push(id as number);
-    };
-    switch (method) {
-      case "start":
-        return undefined;
-      case "openRoot":
-        return this.#keep(slot, process.openRoot(p[0] as string));
-      case "openDirectory":
-        return this.#keep(slot, process.openDirectory(first(), p[1] as string));
-      case "closeDirectory":
-        return process.closeDirectory(first());
-      case "statDirectory":
-        return process.statDirectory(first());
-      case "list":
-        return process.list(first(), p[1] as number);
-      case "listInBatches": {
-        const batches = process.listInBatches(first(), p[1] as number)[Symbol.iterator]();
-        return this.#keep(slot, batches as unknown as { displayPath: string })[0];
-      }
-      case "nextBatch": {
-        const next = (this.#handle(slot, p[0]) as unknown as Iterator<DirectoryEntry[]>).next();
-        return next.done ? null : next.value;
-      }
-      case "makeDirectory":
-        return process.makeDirectory(first(), p[1] as string, p[2] as number);
-      case "removeDirectory":
-        return process.removeDirectory(first(), p[1] as string);
-      case "syncDirectory":
-        return process.beginSyncDirectory(first(), complete(p[1]));
-      case "open":
-        return this.#keep(slot, process.open(first(), p[1] as string, p[2] as OpenMode));
-      case "close":
-        return process.close(first());
-      case "stat":
-        return process.stat(first());
-      case "statName":
-        return process.statName(first(), p[1] as string);
-      case "append":
-        return process.append(first(), bytes);
-      case "truncate":
-        return process.truncate(first(), p[1] as number);
-      case "setMode":
-        return process.setMode(first(), p[1] as number);
-      case "syncFile":
-        return process.beginSyncFile(first(), complete(p[1]));
-      case "rename":
-        return process.rename(first(), p[1] as string, this.#handle(slot, p[2]), p[3] as string);
-      case "unlink":
-        return process.unlink(first(), p[1] as string);
-      case "statFileSystem":
-        return process.statFileSystem(first());
-      case "tryLock":
-        return process.tryLock(first(), p[1] as "exclusive" | "shared");
-      case "unlock":
-        return process.unlock(first());
-      case "describeLockHolder":
-        return process.describeLockHolder(first());
-      case "nowMs":
-        return process.nowMs();
-      case "monotonicMs":
-        return process.monotonicMs();
-      case "random":
-        return process.random();
-      case "sleep":
-        slot.timers.set(p[1] as number, process.beginSleep(p[0] as number, complete(p[1])));
-        return undefined;
-      case "startTimer":
-        slot.timers.set(p[1] as number, process.startTimer(p[0] as number, complete(p[1])));
-        return undefined;
-      case "cancel": {
-        slot.timers.get(p[0] as number)?.cancel();
-        slot.timers.delete(p[0] as number);
-        const index = slot.completions.indexOf(p[0] as number);
-        if (index >= 0) slot.completions.splice(index, 1);
-        return undefined;
-      }
-      case "yieldToEventLoop":
-        return process.beginYield(complete(p[0]));
-      case "loseWrites":
-        return process.loseWrites(first());
-      default:
-        throw new Error(`unknown port call ${method}`);
     }
   }
 
@@ -455,18 +345,6 @@ class InterleavedRun {
     }
   }
 
-  #keep(slot: Slot, handle: { displayPath: string }): [number, string] {
-    const id = slot.nextHandle++;
-    slot.handles.set(id, handle as never);
-    return [id, handle.displayPath];
-  }
-
-  #handle(slot: Slot, id: unknown): never {
-    const handle = slot.handles.get(id as number);
-    if (handle === undefined) throw new SystemError("EBADF", "port", String(id));
-    return handle;
-  }
-
   #lastSteps(): string {
     return describeSteps(this.#steps.slice(-20));
   }
@@ -475,16 +353,6 @@ class InterleavedRun {
 /** The steps as lines, for messages and for comparing two runs. */
 export function describeSteps(steps: readonly Step[]): string {
   return steps.map((step) => `${step.process} ${step.method} ${step.path}`.trim()).join("\n");
-}
-
-function pathOf(slot: Slot, method: string, parameters: readonly unknown[]): string {
-  if (privateMethods.has(method)) return "";
-  const [first, second] = parameters;
-  if (typeof first === "string") return first;
-  const handle = slot.handles.get(first as number) as { displayPath?: string } | undefined;
-  if (handle?.displayPath === undefined) return "";
-  // A lock's second parameter is its kind, that of an open directory's calls a name.
-  return typeof second === "string" && method !== "tryLock" ? `${handle.displayPath}/${second}` : handle.displayPath;
 }
 
 function isWaiting(question: Question | undefined): boolean {

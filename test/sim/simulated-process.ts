@@ -7,6 +7,8 @@
  *
  * The asynchronous calls exist twice: `begin...` with a callback, for the scheduler of worker threads, and the promise
  * form of the port on top of it.
+ *
+ * A long file because the port is wide: each method is short, and they share the checks at the end.
  */
 
 import type { Directory, DirectoryEntry, File, FileStat, OpenMode, Port, Timer } from "../../src/fs/port.js";
