@@ -16,6 +16,8 @@ export class Lifetime {
   #whenIdle: (() => void) | undefined;
   /** Rejects the calls that wait for a caller's function. */
   readonly #waitsForCallers = new Set<() => void>();
+  /** Ends the scans that are under way, which hold resources of the backend. */
+  readonly #scans = new Set<() => unknown>();
 
   constructor(location: string, readOnly: boolean) {
     this.#location = location;
@@ -77,6 +79,12 @@ export class Lifetime {
     });
   }
 
+  /** A scan begins; `end` is called when the store closes, unless the returned function was called before. */
+  trackScan(end: () => unknown): () => void {
+    this.#scans.add(end);
+    return () => this.#scans.delete(end);
+  }
+
   /** The first call closes, every call resolves when that is done. */
   close(release: () => Promise<void>): Promise<void> {
     this.#closing ??= this.#close(release);
@@ -87,6 +95,7 @@ export class Lifetime {
     // A turn later, so that `#closing` is set before anything that is rejected here can react.
     await undefined;
     for (const reject of [...this.#waitsForCallers]) reject();
+    await Promise.allSettled([...this.#scans].map(async (end) => end()));
     if (this.#running > 0) {
       await new Promise<void>((resolve) => {
         this.#whenIdle = resolve;

@@ -184,10 +184,23 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
     this.#lifetime.requireOpen("entries");
     checkMethodOptions("entries", options);
     requireNotAborted(options.signal, "entries");
-    for await (const { key, entry, version } of await this.#backend.scan(options)) {
+    const snapshot = await this.#backend.scan(options);
+    const scan = snapshot[Symbol.asyncIterator]();
+    const end = async () => scan.return?.();
+    const untrack = this.#lifetime.trackScan(end);
+    try {
+      for (;;) {
+        this.#lifetime.requireOpen("entries");
+        requireNotAborted(options.signal, "entries");
+        const { done, value } = await scan.next();
+        if (done) break;
+        yield { key: value.key, entry: value.entry as Frozen<Entry>, version: value.version };
+      }
+      // A scan that was ended by `close` is not complete.
       this.#lifetime.requireOpen("entries");
-      requireNotAborted(options.signal, "entries");
-      yield { key, entry: entry as Frozen<Entry>, version };
+    } finally {
+      untrack();
+      await end();
     }
   }
 
@@ -218,6 +231,7 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
     ended: AbortController,
   ): AsyncGenerator<SessionChange<Entry>, void> {
     const since = await start;
+    if (this.#lifetime.closed) return;
     const stop = () => ended.abort();
     options.signal?.addEventListener("abort", stop);
     if (options.signal?.aborted) stop();

@@ -9,6 +9,7 @@
  */
 
 import { describe, test } from "node:test";
+import type { Capabilities } from "../../src/contract.js";
 import type { Handle, Harness, HarnessOptions, MakeHarness } from "./harness.js";
 import { changePromises } from "./promises-changes.js";
 import { conflictPromises } from "./promises-conflicts.js";
@@ -37,7 +38,11 @@ export interface Suite {
   /** The test opens the store itself. */
   promiseUnopened(name: string, body: (harness: Harness) => Promise<void>): void;
   /** Only where stores outlive their handles. */
-  promiseAcrossReopen(name: string, body: (harness: Required<Harness>) => Promise<void>): void;
+  promiseAcrossReopen(
+    name: string,
+    body: (harness: Required<Harness>) => Promise<void>,
+    alsoNeeds?: keyof Capabilities,
+  ): void;
   /** Only where several handles can be open at once. */
   promiseAcrossHandles(name: string, body: (harness: Required<Harness>) => Promise<void>): void;
 }
@@ -77,9 +82,14 @@ function makeSuite(makeHarness: MakeHarness, options: Required<SuiteOptions>): S
       }
     });
   const runIf = (capability: "persistent" | "crossProcess", method: "reopen" | "openSecond") =>
-    function registerIf(name: string, body: (harness: Required<Harness>) => Promise<void>): void {
-      if (!capabilities[capability]) {
-        test(`${name} (skipped: the backend declares ${capability}: false)`, { skip: true }, () => {});
+    function registerIf(
+      name: string,
+      body: (harness: Required<Harness>) => Promise<void>,
+      alsoNeeds: keyof Capabilities = capability,
+    ): void {
+      const lacking = [capability, alsoNeeds].find((needed) => !capabilities[needed]);
+      if (lacking !== undefined) {
+        test(`${name} (skipped: the backend declares ${lacking}: false)`, { skip: true }, () => {});
         return;
       }
       // A declared capability without the means to test it is a failure, not a skipped test.
