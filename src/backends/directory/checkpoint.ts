@@ -15,15 +15,11 @@
 import type { Logger } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
-import { type Directory, type File, hasCode } from "../../fs/port.js";
+import type { Directory, File } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
-import { formatEntryFile, writeTemporaryFile } from "./entries/entry-file.js";
-import { type FoldedState, foldKey } from "./entries/fold.js";
-import { formatTrashFile } from "./entries/trash-file.js";
+import { StateWriter } from "./entries/state-writer.js";
 import {
   collectKeyHistories,
-  type JournaledChange,
-  type KeyHistory,
   readFirstRecord,
   readLastRecord,
   readSegment,
@@ -38,20 +34,20 @@ export interface CheckpointOptions {
   /** How long to wait for snapshot scans that are under way. */
   readonly gateWaitMs: number;
   readonly logger: Logger | undefined;
+  /** Asks the scans of this process to make way: they read ahead what is left. */
+  readonly makeWay: () => Promise<void>;
+  /** A sync of this segment failed: it must be given up by everybody (P11). */
+  readonly onSyncFailed: (first: number) => Promise<void>;
   /** Told when a checkpoint was recorded. */
   readonly onRecorded: (version: number) => void;
 }
-
-/** Files that are synced at the same time, and the longest slice of work between two turns of the event loop. */
-const parallelFilesMax = 8;
-const sliceMs = 2;
 
 export class Checkpointer {
   private readonly files: StoreFiles;
   private readonly lock: LockFile;
   private readonly scanLock: LockFile;
   private readonly options: CheckpointOptions;
-  private lastYieldMs = 0;
+  private readonly stateWriter: StateWriter;
   private lastTrashSweepMs = Number.NEGATIVE_INFINITY;
 
   constructor(files: StoreFiles, lock: LockFile, scanLock: LockFile, options: CheckpointOptions) {
@@ -59,6 +55,7 @@ export class Checkpointer {
     this.lock = lock;
     this.scanLock = scanLock;
     this.options = options;
+    this.stateWriter = new StateWriter(files, options.logger);
   }
 
   /** Checkpoints every sealed segment. "busy" when another process is doing it. */
@@ -90,10 +87,9 @@ export class Checkpointer {
         const segment = this.readSealed(file, first, firsts.slice(index + 1));
         // P11: what a suspect segment held is in the segment behind it, with its own versions.
         if (segment === "suspect") continue;
-        await port.syncFile(file);
-        await port.syncDirectory(journal);
+        await this.syncSegment(file, first);
         await this.passScanGate();
-        await this.writeStates(collectKeyHistories(segment.records));
+        await this.stateWriter.write(collectKeyHistories(segment.records));
         const checkpoint = { ...segment.last, timeMs: port.nowMs() };
         await this.files.writeManifest({ ...this.files.readManifest(), checkpoint });
         version = checkpoint.version;
@@ -102,6 +98,17 @@ export class Checkpointer {
         port.close(file);
       }
     }
+  }
+
+  /** P7. P11: never tried again on the same file - the next attempt would succeed, and mean nothing. */
+  private async syncSegment(file: File, first: number): Promise<void> {
+    try {
+      await this.files.port.syncFile(file);
+    } catch (error) {
+      await this.options.onSyncFailed(first);
+      throw error;
+    }
+    await this.files.port.syncDirectory(this.files.journal);
   }
 
   private readSealed(file: File, first: number, laterFirsts: readonly number[]): SegmentContent | "suspect" {
@@ -136,124 +143,13 @@ export class Checkpointer {
   private async passScanGate(): Promise<void> {
     const { port } = this.files;
     const deadlineMs = port.monotonicMs() + this.options.gateWaitMs;
+    await this.options.makeWay();
     for (let waitMs = 1; !this.scanLock.tryExclusive(); waitMs = Math.min(20, waitMs * 2)) {
       if (port.monotonicMs() >= deadlineMs)
         throw this.scanLock.timeoutError("wait for snapshot scans to end", this.options.gateWaitMs);
       await port.sleep(waitMs);
     }
     this.scanLock.release();
-  }
-
-  private async writeStates(histories: ReadonlyMap<string, KeyHistory>): Promise<void> {
-    const withRemovals = [...histories.values()].filter((history) =>
-      history.some((change) => change.type === "remove"),
-    );
-    if (withRemovals.length > 0) {
-      const trash = this.files.openOrMakePart(layout.trashName);
-      try {
-        await this.inParallel(withRemovals, (history) => this.writeTrash(trash, history));
-        await this.files.port.syncDirectory(trash);
-      } finally {
-        this.files.port.closeDirectory(trash);
-      }
-    }
-    const touched = new Set<Directory>();
-    await this.inParallel([...histories.values()], async (history) => {
-      const directory = await this.writeEntry(history);
-      if (directory) touched.add(directory);
-    });
-    if (this.files.manifest.shardDigits > 0) touched.add(this.files.entries.root);
-    for (const directory of touched) await this.files.port.syncDirectory(directory);
-  }
-
-  private async writeTrash(trash: Directory, history: KeyHistory): Promise<void> {
-    for (const trashed of foldKey(this.files.entries, history).trashed) {
-      const { key, timeMs, version } = trashed.removal;
-      const name = layout.trashFileName(timeMs, version, this.files.entries.fileName(key));
-      // Named by the removal's version, so an interrupted checkpoint that comes again finds its own file (P16).
-      if (this.files.port.statName(trash, name)) continue;
-      await this.replace(trash, name, formatTrashFile(trashed));
-    }
-  }
-
-  private async writeEntry(history: KeyHistory): Promise<Directory | undefined> {
-    const { key, result } = foldKey(this.files.entries, history);
-    switch (result.action) {
-      case "none":
-        return undefined;
-      case "quarantine":
-        this.quarantineRecords(key, history, result.problem);
-        return undefined;
-      case "write":
-        return this.putEntry(key, result.state, result.replacesDamaged);
-      case "unlink":
-        return this.unlinkEntry(key);
-    }
-  }
-
-  private async putEntry(key: string, state: FoldedState, replacesDamaged: boolean): Promise<Directory | undefined> {
-    const place = this.files.entries.makePlace(key);
-    if (replacesDamaged && !this.files.quarantineCopy(place.directory, place.name)) {
-      // Not a file we may read - a link, a FIFO, another session's entry. Moving it away keeps it and frees its name.
-      this.files.quarantineMove(place.directory, place.name);
-    }
-    await this.replace(place.directory, place.name, formatEntryFile(key, state, state.entry));
-    return place.directory;
-  }
-
-  private unlinkEntry(key: string): Directory | undefined {
-    const place = this.files.entries.findPlace(key);
-    if (place === undefined) return undefined;
-    try {
-      this.files.port.unlink(place.directory, place.name);
-    } catch (error) {
-      if (!hasCode(error, "ENOENT")) throw error;
-    }
-    return place.directory;
-  }
-
-  /** P16: one damaged session must not block its segment for ever. */
-  private quarantineRecords(key: string, history: KeyHistory, problem: string): void {
-    const lines = history.map((change: JournaledChange) => `${JSON.stringify(change)}\n`).join("");
-    this.files.quarantine(`${this.files.entries.fileName(key)}.records.jsonl`, Buffer.from(lines, "utf8"));
-    this.options.logger?.warn("a session could not be checkpointed; its journal records were copied to quarantine/", {
-      path: this.files.store.displayPath,
-      problem,
-    });
-  }
-
-  /** P8: the temporary file is synced before its rename. */
-  private async replace(directory: Directory, name: string, bytes: Uint8Array): Promise<void> {
-    const temporary = layout.temporaryName(this.files.port.randomBytes(16));
-    await writeTemporaryFile(this.files.port, directory, temporary, bytes);
-    this.files.port.rename(directory, temporary, directory, name);
-  }
-
-  /** Runs all of them, a few at a time; waits for every one that was started, then throws the first error. */
-  private async inParallel<Item>(items: readonly Item[], run: (item: Item) => Promise<void>): Promise<void> {
-    let next = 0;
-    let failure: { error: unknown } | undefined;
-    const worker = async () => {
-      while (next < items.length && failure === undefined) {
-        const item = items[next] as Item;
-        next += 1;
-        try {
-          await this.breathe();
-          await run(item);
-        } catch (error) {
-          failure ??= { error };
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(parallelFilesMax, items.length) }, worker));
-    if (failure) throw failure.error;
-  }
-
-  private async breathe(): Promise<void> {
-    const { port } = this.files;
-    if (port.monotonicMs() - this.lastYieldMs < sliceMs) return;
-    await port.yieldToEventLoop();
-    this.lastYieldMs = port.monotonicMs();
   }
 
   // --- retention -------------------------------------------------------------------------------------------------
@@ -300,7 +196,7 @@ export class Checkpointer {
           const removed = layout.parseTrashFileName(name);
           if (removed && removed.timeMs < oldestMs) port.unlink(trash, name);
         }
-        await this.breathe();
+        await this.files.port.yieldToEventLoop();
       }
     } finally {
       port.closeDirectory(trash);

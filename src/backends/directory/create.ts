@@ -4,6 +4,7 @@
  * next creation removes; a crash after it leaves a complete store.
  */
 
+import path from "node:path";
 import type { FrozenEntry, KeyRule } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import type { StoreOwner } from "../../fs/checked-file.js";
@@ -22,9 +23,14 @@ export interface CreateOptions {
    * Called under the checkpoint lock, when the store is known not to exist: what it starts with. Undefined means that
    * there is nothing to create after all.
    */
-  readonly prepare: () => Promise<StoreContent | undefined>;
+  readonly prepare: (parent: Directory) => Promise<StoreContent | undefined>;
+  /**
+   * Called when everything is written and synced, right before the store appears. False discards what was written and
+   * begins again with `prepare`, which is what bounds the repetition.
+   */
+  readonly isStillRight?: (parent: Directory) => boolean;
   /** Called under the same lock, after the store has appeared: the original is renamed, for example. */
-  readonly afterwards?: () => Promise<void>;
+  readonly afterwards?: (parent: Directory) => Promise<void>;
 }
 
 export interface StoreContent {
@@ -45,7 +51,7 @@ export async function createStore(
   location: layout.StoreLocation,
   options: CreateOptions,
 ): Promise<CreateOutcome> {
-  const parent = port.openRoot(location.parentPath);
+  const parent = await openOrMakeParent(port, location.parentPath);
   try {
     const lock = openLock(port, parent, layout.lockNames(location.directoryName).checkpoint);
     try {
@@ -71,15 +77,36 @@ async function createUnderLock(
 ): Promise<CreateOutcome> {
   if (port.statName(parent, location.directoryName)) return "exists";
   removeStagingLeftovers(port, parent, location);
-  const content = await options.prepare();
-  if (content === undefined) return "nothing";
-  const staging = layout.stagingName(location.directoryName, Buffer.from(port.randomBytes(8)).toString("hex"));
-  await buildStaging(port, parent, staging, content, options.keyRule);
-  port.rename(parent, staging, parent, location.directoryName);
+  if (!(await publish(port, parent, location, options))) return "nothing";
   await port.syncDirectory(parent);
   for (const name of Object.values(layout.lockNames(location.directoryName))) openLock(port, parent, name).close();
-  await options.afterwards?.();
+  await options.afterwards?.(parent);
   return "created";
+}
+
+/** Builds the staging tree and renames it into place; false when there is nothing to create after all. */
+async function publish(
+  port: Port,
+  parent: Directory,
+  location: layout.StoreLocation,
+  options: CreateOptions,
+): Promise<boolean> {
+  for (;;) {
+    const content = await options.prepare(parent);
+    if (content === undefined) return false;
+    const staging = layout.stagingName(location.directoryName, Buffer.from(port.randomBytes(8)).toString("hex"));
+    try {
+      await buildStaging(port, parent, staging, content, options.keyRule);
+      if (options.isStillRight?.(parent) !== false) {
+        port.rename(parent, staging, parent, location.directoryName);
+        return true;
+      }
+    } catch (error) {
+      discardStaging(port, parent, staging);
+      throw error;
+    }
+    removeTree(port, parent, staging, stagingLevels);
+  }
 }
 
 async function buildStaging(
@@ -179,6 +206,65 @@ function diskTellsCase(port: Port, directory: Directory): boolean {
   return found === undefined;
 }
 
+/**
+ * Opens the directory that the store will lie in, and makes it - mode 0700 - when it is missing. A name is durable only
+ * when the directory above it was synced; whoever made the lowest one there is may have died before that, so the one
+ * above it is synced here too.
+ */
+async function openOrMakeParent(port: Port, parentPath: string): Promise<Directory> {
+  const missing: string[] = [];
+  let directory: Directory | undefined;
+  let existing = parentPath;
+  while (directory === undefined) {
+    try {
+      directory = port.openRoot(existing);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT") || path.dirname(existing) === existing) throw error;
+      missing.unshift(path.basename(existing));
+      existing = path.dirname(existing);
+    }
+  }
+  await syncAbove(port, existing);
+  for (const name of missing) {
+    const above: Directory = directory;
+    try {
+      makeUnlessThere(port, above, name);
+      await port.syncDirectory(above);
+      directory = port.openDirectory(above, name);
+    } finally {
+      port.closeDirectory(above);
+    }
+  }
+  return directory;
+}
+
+async function syncAbove(port: Port, existing: string): Promise<void> {
+  let above: Directory;
+  try {
+    above = port.openRoot(path.dirname(existing));
+  } catch (error) {
+    // It may be a link, or nothing we may read: then it was not we who made the directory below it.
+    if (hasCode(error, "ELOOP", "EACCES", "EPERM")) return;
+    throw error;
+  }
+  try {
+    await port.syncDirectory(above);
+  } catch (error) {
+    if (!hasCode(error, "EROFS", "EINVAL", "EACCES", "EPERM")) throw error;
+  } finally {
+    port.closeDirectory(above);
+  }
+}
+
+/** Another process may be making it just now. */
+function makeUnlessThere(port: Port, parent: Directory, name: string): void {
+  try {
+    port.makeDirectory(parent, name, layout.directoryMode);
+  } catch (error) {
+    if (!hasCode(error, "EEXIST")) throw error;
+  }
+}
+
 function openLock(port: Port, parent: Directory, name: string): LockFile {
   return LockFile.open(port, parent, name, { uid: port.userId }, false);
 }
@@ -195,12 +281,24 @@ async function acquire(port: Port, lock: LockFile): Promise<void> {
   lock.selfTestHeld();
 }
 
+/** A failed creation leaves nothing behind - a full disk would stay full. What cannot be removed, the next one removes. */
+function discardStaging(port: Port, parent: Directory, name: string): void {
+  try {
+    removeTree(port, parent, name, stagingLevels);
+  } catch {
+    // The error that made us give up is the one to report.
+  }
+}
+
+/** The tree itself, `entries/`, and its shards. */
+const stagingLevels = 3;
+
 /** Under the checkpoint lock nobody else builds one, so what is there was left by somebody who died. */
 function removeStagingLeftovers(port: Port, parent: Directory, location: layout.StoreLocation): void {
   for (const batch of port.listInBatches(parent, 512)) {
     for (const { name, kind } of batch) {
       if (kind === "directory" && layout.parseStagingName(location.directoryName, name) !== undefined)
-        removeTree(port, parent, name, 3);
+        removeTree(port, parent, name, stagingLevels);
     }
   }
 }

@@ -20,14 +20,22 @@ export interface ScanOptions {
   readonly lockWaitMs: number;
   readonly onDamaged: ((damaged: DamagedSession) => void) | undefined;
   readonly signal: AbortSignal | undefined;
-  /** Aborts when the store closes. */
-  readonly closed: AbortSignal;
+  /** The scan needs nothing of the store any more. */
+  readonly onEnded: () => void;
 }
 
 const sliceMs = 2;
 
-/** `lock` is undefined when a reader can neither create nor open the lock file; see `DirectorySnapshot.assertNoCheckpoint`. */
-export async function startScan(view: View, lock: LockFile | undefined, options: ScanOptions): Promise<Snapshot> {
+/** A scan that is read slowly is read ahead into memory after so long, up to so many bytes, and gives up its lock. */
+const readAheadAfterMs = 200;
+const readAheadBytesMax = 64 * 1024 * 1024;
+
+/** `lock` is undefined when a reader can neither create nor open the lock file; see `assertNoCheckpoint`. */
+export async function startScan(
+  view: View,
+  lock: LockFile | undefined,
+  options: ScanOptions,
+): Promise<DirectorySnapshot> {
   const { port } = view.files;
   const deadlineMs = port.monotonicMs() + options.lockWaitMs;
   while (lock && !lock.tryShared()) {
@@ -44,7 +52,9 @@ export async function startScan(view: View, lock: LockFile | undefined, options:
   }
 }
 
-class DirectorySnapshot implements Snapshot {
+type Step = SnapshotEntry | { readonly error: unknown };
+
+export class DirectorySnapshot implements Snapshot {
   readonly cursor: Cursor;
   private readonly view: View;
   private readonly options: ScanOptions;
@@ -52,9 +62,15 @@ class DirectorySnapshot implements Snapshot {
   /** Newest segment first. Sealed segments do not change any more; the current one is copied. */
   private readonly overlays: readonly ReadonlyMap<string, KeyChange>[];
   private readonly checkpointVersion: number;
-  private readonly expiry: Timer;
+  private readonly timers: readonly Timer[];
+  private readonly steps: Iterator<Step>;
+  /** Read ahead, not yet delivered. */
+  private readonly ahead: Step[] = [];
+  private aheadBytes = 0;
+  private readingAhead: Promise<void> | undefined;
   private lock: LockFile | undefined;
-  private expired = false;
+  private ended: SessionStoreError | undefined;
+  private complete = false;
   private lastYieldMs: number;
 
   constructor(view: View, lock: LockFile | undefined, options: ScanOptions) {
@@ -69,33 +85,89 @@ class DirectorySnapshot implements Snapshot {
       .map((segment) => (segment.seal === undefined ? new Map(segment.overlay.changes) : segment.overlay.changes))
       .reverse();
     this.lastYieldMs = port.monotonicMs();
-    // Also when nobody reads on: a forgotten iterator must not hold up checkpoints for ever.
-    this.expiry = port.startTimer(options.limits.scanMaxMs, () => {
-      this.expired = true;
-      this.release();
-    });
+    this.steps = this.readSteps();
+    this.timers = [
+      port.startTimer(readAheadAfterMs, () => void this.readAhead()),
+      // Also when nobody reads on: a forgotten iterator must not hold up checkpoints for ever.
+      port.startTimer(options.limits.scanMaxMs, () => {
+        this.end(this.expiredError(`the scan took longer than ${options.limits.scanMaxMs} ms`));
+      }),
+    ];
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<SnapshotEntry> {
     try {
-      for (const key of this.overlaidKeys()) {
-        const entry = this.guard(key, () => this.readOverlaid(key));
-        if (entry) yield entry;
+      for (;;) {
         await this.breathe();
+        if (this.ended) throw this.ended;
+        if (this.options.signal?.aborted) throw abortedError(this.options.signal);
+        const step = this.ahead.shift() ?? this.readStep();
+        if (step === undefined) return;
+        if ("error" in step && !("key" in step)) throw step.error;
+        yield step as SnapshotEntry;
       }
-      const entriesMax = this.options.limits.sessions * 4 + fixedLimits.strayFilesMax;
-      for (const { directory, batch } of this.view.files.entries.list(entriesMax)) {
-        for (const { name } of batch) {
-          const entry = this.readListed(directory, name);
-          if (entry) yield entry;
-          await this.breathe();
-        }
-      }
-      this.assertNoCheckpoint();
     } finally {
-      this.expiry.cancel();
-      this.release();
+      this.end(undefined);
     }
+  }
+
+  /**
+   * Reads what is left into memory, so that a checkpoint need not wait for whoever consumes it. A store that is larger
+   * than the read-ahead keeps its lock until it is read or expires.
+   */
+  readAhead(): Promise<void> {
+    this.readingAhead ??= this.readAheadInSlices();
+    return this.readingAhead;
+  }
+
+  private async readAheadInSlices(): Promise<void> {
+    while (this.ended === undefined && this.aheadBytes < readAheadBytesMax) {
+      const step = this.readStep();
+      if (step === undefined) return;
+      this.ahead.push(step);
+      if ("error" in step && !("key" in step)) return;
+      await this.breathe();
+    }
+  }
+
+  /** Ends the scan: what was not read ahead will not be read; the next look at it gets `error`. */
+  end(error: SessionStoreError | undefined): void {
+    if (error !== undefined && this.complete) return; // Everything is in memory already: it stays readable.
+    this.ended ??= error ?? closedError();
+    for (const timer of this.timers) timer.cancel();
+    this.release();
+  }
+
+  /** The next session; `undefined` at the end, where the lock is given up. */
+  private readStep(): Step | undefined {
+    if (this.complete) return undefined;
+    let step: IteratorResult<Step>;
+    try {
+      step = this.steps.next();
+    } catch (error) {
+      this.complete = true;
+      this.release();
+      return { error };
+    }
+    if (!step.done) return step.value;
+    this.complete = true;
+    this.release();
+    return undefined;
+  }
+
+  private *readSteps(): Generator<Step> {
+    for (const key of this.overlaidKeys()) {
+      const entry = this.guard(key, () => this.readOverlaid(key));
+      if (entry) yield entry;
+    }
+    const entriesMax = this.options.limits.sessions * 4 + fixedLimits.strayFilesMax;
+    for (const { directory, batch } of this.view.files.entries.list(entriesMax)) {
+      for (const { name } of batch) {
+        const entry = this.readListed(directory, name);
+        if (entry) yield entry;
+      }
+    }
+    this.assertNoCheckpoint();
   }
 
   private *overlaidKeys(): Iterable<string> {
@@ -139,6 +211,7 @@ class DirectorySnapshot implements Snapshot {
       readEntryFileIfExists(this.view.files.port, directory, name, expectedKey, this.view.files.owner),
     );
     if (stored === undefined || this.changeOf(stored.key)) return undefined;
+    if (this.readingAhead) this.aheadBytes += stored.fileBytes;
     const misplaced = this.findMisplacement(stored, name);
     if (misplaced)
       return this.guard(stored.key, () => {
@@ -171,21 +244,13 @@ class DirectorySnapshot implements Snapshot {
     } catch (error) {
       const damage = toDamage(error, key);
       if (damage === undefined || this.options.onDamaged === undefined) throw damage ?? error;
-      this.options.onDamaged({ key: damage === error ? key : key, error: damage });
+      this.options.onDamaged({ key, error: damage });
       return undefined;
     }
   }
 
   private async breathe(): Promise<void> {
     const { port } = this.view.files;
-    if (this.expired) throw this.expiredError(`the scan took longer than ${this.options.limits.scanMaxMs} ms`);
-    if (this.options.closed.aborted) throw closedError();
-    if (this.options.signal?.aborted) {
-      throw new SessionStoreError("aborted", "the signal was aborted", {
-        operation: "scan",
-        cause: this.options.signal.reason,
-      });
-    }
     if (port.monotonicMs() - this.lastYieldMs < sliceMs) return;
     await port.yieldToEventLoop();
     this.lastYieldMs = port.monotonicMs();
@@ -201,6 +266,7 @@ class DirectorySnapshot implements Snapshot {
   private release(): void {
     this.lock?.releaseShared();
     this.lock = undefined;
+    this.options.onEnded();
   }
 
   private expiredError(problem: string): SessionStoreError {
@@ -218,6 +284,10 @@ function toDamage(error: unknown, key: string | undefined): SessionStoreError | 
   return error instanceof SessionStoreError && error.code === "entry_damaged" ? error : undefined;
 }
 
-function closedError(): SessionStoreError {
+function abortedError(signal: AbortSignal): SessionStoreError {
+  return new SessionStoreError("aborted", "the signal was aborted", { operation: "scan", cause: signal.reason });
+}
+
+export function closedError(): SessionStoreError {
   return new SessionStoreError("closed", "the store was closed during the scan", { operation: "scan" });
 }

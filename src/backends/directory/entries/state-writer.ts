@@ -1,0 +1,142 @@
+/**
+ * Writes the states that journaled changes lead to: trash first, then entry files, each synced before it is renamed
+ * into place (P8). Idempotent, so that a crash in the middle is finished by running it again. Only under the checkpoint
+ * lock.
+ */
+
+import type { Logger } from "../../../contract.js";
+import { type Directory, hasCode } from "../../../fs/port.js";
+import type { KeyHistory } from "../journal/sealed-segment.js";
+import * as layout from "../layout.js";
+import type { StoreFiles } from "../store-files.js";
+import { formatEntryFile, writeTemporaryFile } from "./entry-file.js";
+import { type FoldedState, foldKey } from "./fold.js";
+import { formatTrashFile } from "./trash-file.js";
+
+/** Files that are synced at the same time, and the longest slice of work between two turns of the event loop. */
+const parallelFilesMax = 8;
+const sliceMs = 2;
+
+export class StateWriter {
+  private readonly files: StoreFiles;
+  private readonly logger: Logger | undefined;
+  private lastYieldMs = 0;
+
+  constructor(files: StoreFiles, logger: Logger | undefined) {
+    this.files = files;
+    this.logger = logger;
+  }
+
+  /** Everything is durable when this resolves. */
+  async write(histories: ReadonlyMap<string, KeyHistory>): Promise<void> {
+    const withRemovals = [...histories.values()].filter((history) =>
+      history.some((change) => change.type === "remove"),
+    );
+    if (withRemovals.length > 0) {
+      const trash = this.files.openOrMakePart(layout.trashName);
+      try {
+        await this.inParallel(withRemovals, (history) => this.writeTrash(trash, history));
+        await this.files.port.syncDirectory(trash);
+      } finally {
+        this.files.port.closeDirectory(trash);
+      }
+    }
+    const touched = new Set<Directory>();
+    await this.inParallel([...histories.values()], async (history) => {
+      const directory = await this.writeEntry(history);
+      if (directory) touched.add(directory);
+    });
+    if (this.files.manifest.shardDigits > 0) touched.add(this.files.entries.root);
+    for (const directory of touched) await this.files.port.syncDirectory(directory);
+  }
+
+  private async writeTrash(trash: Directory, history: KeyHistory): Promise<void> {
+    for (const trashed of foldKey(this.files.entries, history).trashed) {
+      const { key, timeMs, version } = trashed.removal;
+      const name = layout.trashFileName(timeMs, version, this.files.entries.fileName(key));
+      // Named by the removal's version, so an interrupted checkpoint that comes again finds its own file (P16).
+      if (this.files.port.statName(trash, name)) continue;
+      await this.replace(trash, name, formatTrashFile(trashed));
+    }
+  }
+
+  private async writeEntry(history: KeyHistory): Promise<Directory | undefined> {
+    const { key, result } = foldKey(this.files.entries, history);
+    switch (result.action) {
+      case "none":
+        return undefined;
+      case "quarantine":
+        this.quarantineRecords(key, history, result.problem);
+        return undefined;
+      case "write":
+        return this.putEntry(key, result.state, result.replacesDamaged);
+      case "unlink":
+        return this.unlinkEntry(key);
+    }
+  }
+
+  private async putEntry(key: string, state: FoldedState, replacesDamaged: boolean): Promise<Directory | undefined> {
+    const place = this.files.entries.makePlace(key);
+    if (replacesDamaged && !this.files.quarantineCopy(place.directory, place.name)) {
+      // Not a file we may read - a link, a FIFO, another session's entry. Moving it away keeps it and frees its name.
+      this.files.quarantineMove(place.directory, place.name);
+    }
+    await this.replace(place.directory, place.name, formatEntryFile(key, state, state.entry));
+    return place.directory;
+  }
+
+  private unlinkEntry(key: string): Directory | undefined {
+    const place = this.files.entries.findPlace(key);
+    if (place === undefined) return undefined;
+    try {
+      this.files.port.unlink(place.directory, place.name);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT")) throw error;
+    }
+    return place.directory;
+  }
+
+  /** P16: one damaged session must not block its segment for ever. */
+  private quarantineRecords(key: string, history: KeyHistory, problem: string): void {
+    const lines = history.map((change) => `${JSON.stringify(change)}\n`).join("");
+    this.files.quarantine(`${this.files.entries.fileName(key)}.records.jsonl`, Buffer.from(lines, "utf8"));
+    this.logger?.warn("a session could not be checkpointed; its journal records were copied to quarantine/", {
+      path: this.files.store.displayPath,
+      problem,
+    });
+  }
+
+  /** P8: the temporary file is synced before its rename. */
+  private async replace(directory: Directory, name: string, bytes: Uint8Array): Promise<void> {
+    const temporary = layout.temporaryName(this.files.port.randomBytes(16));
+    await writeTemporaryFile(this.files.port, directory, temporary, bytes);
+    this.files.port.rename(directory, temporary, directory, name);
+  }
+
+  /** Runs all of them, a few at a time; waits for every one that was started, then throws the first error. */
+  private async inParallel<Item>(items: readonly Item[], run: (item: Item) => Promise<void>): Promise<void> {
+    let next = 0;
+    let failure: { error: unknown } | undefined;
+    const worker = async () => {
+      while (next < items.length && failure === undefined) {
+        const item = items[next] as Item;
+        next += 1;
+        try {
+          await this.breathe();
+          await run(item);
+        } catch (error) {
+          failure ??= { error };
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(parallelFilesMax, items.length) }, worker));
+    if (failure) throw failure.error;
+  }
+
+  private async breathe(): Promise<void> {
+    const { port } = this.files;
+    if (port.monotonicMs() - this.lastYieldMs < sliceMs) return;
+    await port.yieldToEventLoop();
+    this.lastYieldMs = port.monotonicMs();
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * What only a store that may write has: the locks, the committer, durability, and the work in the background -
+ * syncs in "interval" mode, rotation of an old or idle journal, checkpoints.
+ */
+
+import type { Port, Timer } from "../../fs/port.js";
+import { fixedLimits } from "../../limits.js";
+import type { DirectoryBackendOptions } from "./backend.js";
+import { Checkpointer } from "./checkpoint.js";
+import { Committer } from "./commit.js";
+import { CommitLock } from "./commit-lock.js";
+import { Durability } from "./durability.js";
+import { JournalWriter } from "./journal-writer.js";
+import { lockNames } from "./layout.js";
+import { LockFile } from "./lock-file.js";
+import type { StoreFiles } from "./store-files.js";
+import type { View } from "./view.js";
+
+/** How often a writer looks whether the journal is old or idle enough to be written out. */
+const maintenanceMs = 2_000;
+/** A journal that nobody appended to for so long is written out early. */
+const idleMs = 5_000;
+/** A checkpoint by another process is waited for so long. */
+const checkpointWaitMs = 60_000;
+
+export class WritingParts {
+  readonly committer: Committer;
+  readonly durability: Durability;
+  private readonly port: Port;
+  private readonly view: View;
+  private readonly files: StoreFiles;
+  private readonly options: DirectoryBackendOptions;
+  private readonly writer: JournalWriter;
+  private readonly commitLockFile: LockFile;
+  private readonly checkpointLockFile: LockFile;
+  private readonly commitLock: CommitLock;
+  private readonly checkpointer: Checkpointer;
+  private maintenanceTimer: Timer | undefined;
+  private syncTimer: Timer | undefined;
+  private background: Promise<void> | undefined;
+  private lastAppendMs = 0;
+  private lastSeenVersion = -1;
+  private finished = false;
+
+  constructor(
+    files: StoreFiles,
+    view: View,
+    scanLock: LockFile,
+    makeWay: () => Promise<void>,
+    options: DirectoryBackendOptions,
+  ) {
+    const { port } = files;
+    const names = lockNames(files.location.directoryName);
+    this.port = port;
+    this.files = files;
+    this.view = view;
+    this.options = options;
+    this.commitLockFile = LockFile.open(port, files.parent, names.commit, files.owner, false);
+    this.checkpointLockFile = LockFile.open(port, files.parent, names.checkpoint, files.owner, false);
+    this.commitLock = new CommitLock(port, this.commitLockFile);
+    this.writer = new JournalWriter(view, options.limits.recordBytes);
+    this.durability = new Durability(view, (suspectFrom) => this.abandonSuspects(suspectFrom), options.logger);
+    this.checkpointer = new Checkpointer(files, this.checkpointLockFile, scanLock, {
+      limits: options.limits,
+      gateWaitMs: options.lockWaitMs,
+      logger: options.logger,
+      makeWay,
+      onSyncFailed: (first) => this.abandonSuspects(first),
+      onRecorded: (version) => view.dropCheckpointed(version),
+    });
+    this.committer = new Committer(view, this.writer, this.commitLock, this.commitLockFile, this.durability, {
+      durabilityMode: options.durability,
+      lockWaitMs: options.lockWaitMs,
+      segmentBytesMax: options.limits.segmentBytes,
+      onRotated: () => this.checkpointInBackground(),
+      onUnsynced: () => this.syncSoon(),
+    });
+  }
+
+  /** Under the commit lock, but before the journal's end is settled: for recovery that comes first. */
+  async alone(action: () => void): Promise<void> {
+    const deadlineMs = this.port.monotonicMs() + this.options.lockWaitMs;
+    if (!(await this.commitLock.acquire(() => deadlineMs))) {
+      throw this.commitLockFile.timeoutError("recover the journal", this.options.lockWaitMs);
+    }
+    try {
+      action();
+    } finally {
+      this.commitLock.release();
+    }
+  }
+
+  /** Rotates, and writes out everything that is sealed; resolves when what was committed by now is in entry files. */
+  async checkpoint(): Promise<void> {
+    await this.committer.rotate();
+    const target = this.view.last.version;
+    const deadlineMs = this.port.monotonicMs() + checkpointWaitMs;
+    while (this.files.readManifest().checkpoint.version < target) {
+      if (this.background) await this.background.catch(() => {});
+      if (this.files.readManifest().checkpoint.version >= target) break;
+      if ((await this.checkpointer.run()) === "done") continue;
+      if (this.port.monotonicMs() >= deadlineMs)
+        throw this.checkpointLockFile.timeoutError("checkpoint", checkpointWaitMs);
+      await this.port.sleep(5);
+    }
+    this.view.dropCheckpointed(this.files.readManifest().checkpoint.version);
+  }
+
+  startMaintenance(): void {
+    this.maintenanceTimer = this.port.startTimer(maintenanceMs * (0.75 + this.port.random() / 2), () => {
+      this.maintain();
+      if (!this.finished) this.startMaintenance();
+    });
+  }
+
+  /** Entry files lag the journal by a minute at most, busy or not. */
+  private maintain(): void {
+    if (this.background || this.finished) return;
+    try {
+      this.view.refresh();
+    } catch (error) {
+      this.options.logger?.warn("the store can no longer be maintained", { error: String(error) });
+      return;
+    }
+    const { current, segments, last } = this.view;
+    const nowMs = this.port.monotonicMs();
+    if (last.version !== this.lastSeenVersion) {
+      this.lastSeenVersion = last.version;
+      this.lastAppendMs = nowMs;
+    }
+    const hasCommits = current.firstCommitMs !== undefined;
+    const ageMs = hasCommits ? Math.abs(this.port.nowMs() - (current.firstCommitMs as number)) : 0;
+    const isDue = hasCommits && (ageMs >= this.options.limits.segmentAgeMs || nowMs - this.lastAppendMs >= idleMs);
+    if (isDue) this.inBackground(() => this.checkpoint());
+    else if (segments.length > 1) this.checkpointInBackground();
+  }
+
+  private checkpointInBackground(): void {
+    // In a later turn: a rotation happens under the commit lock.
+    this.inBackground(async () => {
+      await this.port.yieldToEventLoop();
+      await this.checkpointer.run();
+    });
+  }
+
+  private inBackground(work: () => Promise<void>): void {
+    if (this.background || this.finished) return;
+    this.background = work()
+      .catch((error) => {
+        this.options.logger?.warn(
+          "a checkpoint in the background did not come to its end; the journal keeps everything",
+          {
+            path: this.files.store.displayPath,
+            error: String(error),
+          },
+        );
+      })
+      .finally(() => {
+        this.background = undefined;
+      });
+  }
+
+  private syncSoon(): void {
+    this.syncTimer ??= this.port.startTimer(fixedLimits.intervalSyncMs, () => {
+      this.syncTimer = undefined;
+      this.durability.wait(this.view.last.version).catch((error) => {
+        this.options.logger?.warn("commits could not be made durable", { error: String(error) });
+      });
+    });
+  }
+
+  /** P11, under the commit lock: seal what cannot be trusted; the successor starts with the states it held. */
+  private async abandonSuspects(suspectFrom: number): Promise<void> {
+    await this.committer.exclusively("give up a segment whose sync failed", () => {
+      for (const segment of this.view.segments) {
+        if (segment.first >= suspectFrom && segment !== this.view.current) segment.seal = "suspect";
+      }
+      if (this.view.current.offset > 0) {
+        this.writer.seal("suspect");
+        this.writer.createSuccessor();
+      } else {
+        this.writer.carryIfMissing();
+      }
+    });
+  }
+
+  /** Everything that was started comes to its end; commits that were made are on disk, and in the entry files. */
+  async finish(): Promise<void> {
+    this.finished = true;
+    this.maintenanceTimer?.cancel();
+    this.syncTimer?.cancel();
+    await this.committer.drained();
+    await this.durability.settled();
+    await this.background;
+    if (this.durability.poison) return;
+    try {
+      this.view.refresh();
+    } catch {
+      return; // Moved, fenced or damaged: there is nothing of ours to bring to an end.
+    }
+    await this.durability.wait(this.view.last.version);
+    if (this.view.last.version <= this.files.readManifest().checkpoint.version) return;
+    try {
+      await this.checkpoint();
+    } catch (error) {
+      this.options.logger?.warn("the last checkpoint did not come to its end; the journal keeps everything", {
+        path: this.files.store.displayPath,
+        error: String(error),
+      });
+    }
+  }
+
+  release(): void {
+    this.maintenanceTimer?.cancel();
+    this.syncTimer?.cancel();
+    this.commitLockFile.close();
+    this.checkpointLockFile.close();
+  }
+}
