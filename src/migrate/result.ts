@@ -1,0 +1,33 @@
+/** What became of one store: an outcome and figures, never an exception for input that cannot be taken over. */
+
+import type { SessionStoreErrorCode } from "../errors.js";
+
+export type MigrationOutcome =
+  /** The legacy file's sessions are now in the directory store. */
+  | "migrated"
+  /** There is a directory store already. */
+  | "already_directory"
+  /** The legacy file is `{}`: nothing to do. */
+  | "skipped_empty"
+  /** The legacy file cannot be taken over; `error` says why. Nothing was changed. */
+  | "skipped_invalid"
+  /** Something went wrong on the way; `error` says what. */
+  | "failed"
+  /** There is neither a legacy file nor a directory store. */
+  | "missing";
+
+export interface MigrationResult {
+  /** The legacy file, also when it is not there any more. */
+  storePath: string;
+  outcome: MigrationOutcome;
+  /** Entries in the legacy file. */
+  legacyEntries: number;
+  /** Sessions in the store: fewer where several spellings of a key became one. */
+  migratedEntries: number;
+  /** Where the original lies now. */
+  backupPath?: string;
+  directoryPath: string;
+  /** Sentences for a person. The message of `error` is among them. */
+  warnings: string[];
+  error?: { code: SessionStoreErrorCode; message: string };
+}
