@@ -27,6 +27,7 @@ import type {
 } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { defaultLimits, type Limits } from "../../limits.js";
+import { jsonEqual } from "../../sessions/json-equal.js";
 import { applyPatch } from "../../sessions/patch.js";
 import { pageOfSummaries } from "../../sessions/query.js";
 import { summarizeSession } from "../../sessions/summary.js";
@@ -201,11 +202,12 @@ export class MemoryBackend implements Backend {
       this.#sessions.delete(key);
       return undefined;
     }
-    // The model does not believe `operation.entry` of a patch: it computes the result, and so checks the others.
-    const entry =
-      operation.type === "put"
-        ? operation.entry
-        : applyPatch(this.#sessions.get(key)!.entry, operation.set, operation.unset);
+    const { entry } = operation;
+    if (operation.type === "patch") {
+      // The model is also the referee: a patch whose parts and result differ would read differently elsewhere.
+      const result = applyPatch(this.#sessions.get(key)!.entry, operation.set, operation.unset);
+      if (!jsonEqual(result, entry)) throw new Error("a patch operation does not lead to the entry it carries");
+    }
     this.#sessions.set(key, { entry, version });
     return entry;
   }
