@@ -43,8 +43,20 @@ test("migrate refuses an invalid legacy file and leaves it untouched", (context)
   const store = path.join(directory, "sessions.json");
   writeFileSync(store, '{"agent:main:main": {');
   const before = readFileSync(store);
-  assert.equal(runCommand(["migrate", "--store", store]).status, 1);
+  const { status, stdout, stderr } = runCommand(["migrate", "--store", store]);
+  assert.deepEqual([status, stdout], [1, ""]);
+  assert.match(stderr, /^error \[invalid_legacy\]/);
   assert.deepEqual(readFileSync(store), before);
+});
+
+test("migrate of nothing is an error that names the path", (context) => {
+  const { status, stderr } = runCommand([
+    "migrate",
+    "--store",
+    path.join(temporaryDirectory(context), "sessions.json"),
+  ]);
+  assert.equal(status, 1);
+  assert.match(stderr, /^error \[store_missing\].*sessions\.json/);
 });
 
 test("repair --dry-run changes nothing; repair makes verify content and keeps the damaged original", (context) => {

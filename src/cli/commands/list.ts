@@ -81,7 +81,8 @@ function printPage({ sessions, nextCursor }: SessionPage, nowMs: number): void {
     printNote("No session matches.");
     return;
   }
-  const keyWidth = Math.max(30, (process.stdout.columns ?? 0) - 70);
+  // A key is there to be copied: a narrow terminal rather wraps the line than loses the middle of the key.
+  const keyWidth = Math.max(60, (process.stdout.columns ?? 0) - 62);
   printTable(
     ["AGENT", "KIND", "KEY", "AGE", "MODEL", "TOKENS"],
     sessions.map((session) => toRow(session, nowMs, keyWidth)),

@@ -1,10 +1,12 @@
 /** `sessiondir migrate`: takes a legacy sessions.json over into its directory store; the original is kept. */
 
 import type { Command } from "commander";
+import { SessionStoreError } from "../../errors.js";
+import type { MigrationResult } from "../../migrate/result.js";
 import { type CommonOptions, defineCommand } from "../command.js";
-import { exitFailed } from "../failures.js";
+import { exitFailed, reportFailure } from "../failures.js";
 import { findLocation, warnings } from "../store-access.js";
-import { color, printJson, printLine, printNote, safeText, startProgress } from "../terminal.js";
+import { color, printJson, printLine, safeText, startProgress } from "../terminal.js";
 
 interface MigrateOptions extends CommonOptions {
   dryRun?: boolean;
@@ -28,39 +30,32 @@ async function migrate(options: MigrateOptions): Promise<number> {
     onProgress: progress.update,
     logger: warnings,
   }).finally(progress.stop);
+  const done = ["migrated", "already_directory", "skipped_empty"].includes(result.outcome);
   if (options.json) {
     printJson({ dryRun, ...result });
-  } else {
-    for (const warning of result.warnings) printNote(`warning: ${safeText(warning)}`);
+  } else if (done) {
+    for (const warning of result.warnings) warnings.warn(warning);
     printLine(describe(result, dryRun));
+  } else {
+    reportFailure(asError(result), false);
   }
-  return ["migrated", "already_directory", "skipped_empty"].includes(result.outcome) ? 0 : exitFailed;
+  return done ? 0 : exitFailed;
 }
 
-interface Result {
-  storePath: string;
-  outcome: string;
-  legacyEntries: number;
-  migratedEntries: number;
-  backupPath?: string | undefined;
-  directoryPath: string;
+function asError({ error, storePath }: MigrationResult): SessionStoreError {
+  if (error !== undefined) return new SessionStoreError(error.code, error.message);
+  return new SessionStoreError("store_missing", "there is neither a legacy file nor a store", {
+    operation: "migrate",
+    path: storePath,
+    nextStep: "Check the path.",
+  });
 }
 
-function describe(result: Result, dryRun: boolean): string {
+function describe(result: MigrationResult, dryRun: boolean): string {
   const { outcome, legacyEntries, migratedEntries, storePath, directoryPath, backupPath } = result;
-  switch (outcome) {
-    case "migrated": {
-      if (dryRun) return `would migrate ${legacyEntries} sessions into ${safeText(directoryPath)}; nothing was changed`;
-      const original = backupPath === undefined ? "" : `\nThe original is ${safeText(backupPath)}.`;
-      return `${color.green("migrated")} ${migratedEntries} of ${legacyEntries} sessions into ${safeText(directoryPath)}.${original}`;
-    }
-    case "already_directory":
-      return `Nothing to do: ${safeText(directoryPath)} is a directory store already.`;
-    case "skipped_empty":
-      return `Nothing to do: ${safeText(storePath)} holds no session.`;
-    case "missing":
-      return `There is no ${safeText(storePath)}; check the path.`;
-    default:
-      return `${color.red("not migrated")} (${outcome}): ${safeText(storePath)} is untouched; see the warnings above.`;
-  }
+  if (outcome === "already_directory") return `Nothing to do: ${safeText(directoryPath)} is a directory store already.`;
+  if (outcome === "skipped_empty") return `Nothing to do: ${safeText(storePath)} holds no session.`;
+  if (dryRun) return `would migrate ${legacyEntries} sessions into ${safeText(directoryPath)}; nothing was changed`;
+  const original = backupPath === undefined ? "" : `\nThe original is ${safeText(backupPath)}.`;
+  return `${color.green("migrated")} ${migratedEntries} of ${legacyEntries} sessions into ${safeText(directoryPath)}.${original}`;
 }
