@@ -23,17 +23,25 @@ interface Settings {
   seconds: number;
 }
 
-const settings = readSettings();
-const stores = prepareStores(settings);
-const tookOver = await migrate(stores);
-const before = await readCounters(stores);
-const results = await run(stores, settings.seconds);
-const audit = compareCounters(before, await readCounters(stores), results);
-printAudit(audit, results);
-const findings = await verify(stores);
-printNextSteps(stores, tookOver);
-const problems = results.flatMap((result) => result.problems);
-process.exitCode = audit.differences.length + problems.length + findings === 0 ? 0 : 1;
+try {
+  process.exitCode = await main(readSettings());
+} catch (error) {
+  console.error(`The run failed: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
+
+async function main(settings: Settings): Promise<number> {
+  const stores = prepareStores(settings);
+  const tookOver = await migrate(stores);
+  const before = await readCounters(stores);
+  const results = await run(stores, settings.seconds);
+  const audit = compareCounters(before, await readCounters(stores), results);
+  printAudit(audit, results);
+  const findings = await verify(stores);
+  printNextSteps(stores, tookOver);
+  const problems = results.flatMap((result) => result.problems);
+  return audit.differences.length + problems.length + findings === 0 ? 0 : 1;
+}
 
 function readSettings(): Settings {
   try {
