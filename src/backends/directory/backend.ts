@@ -21,7 +21,7 @@ import type {
   StoreStats,
   Versioned,
 } from "../../contract.js";
-import { fromSystemError, type SessionStoreError } from "../../errors.js";
+import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { hasCode, type Port } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
 import { ChangeFollower } from "./changes.js";
@@ -81,21 +81,32 @@ export class DirectoryBackend implements Backend {
 
   /** Opens an existing store; ENOENT passes through when there is none. Recovers what a crash left, if it may write. */
   static async open(port: Port, location: StoreLocation, options: DirectoryBackendOptions): Promise<DirectoryBackend> {
-    const files = StoreFiles.open(port, location, options.readOnly);
     let backend: DirectoryBackend | undefined;
     try {
-      backend = new DirectoryBackend(files, options);
+      backend = DirectoryBackend.assemble(StoreFiles.open(port, location, options.readOnly), options);
       await backend.start();
       return backend;
     } catch (error) {
-      if (backend) backend.releaseAll();
-      else files.close();
-      if (hasCode(error, "ENOENT")) throw error;
-      throw fromSystemError(error, { operation: "open the store", path: files.store.displayPath });
+      backend?.releaseAll();
+      if (backend === undefined && hasCode(error, "ENOENT")) throw error;
+      const path = `${location.parentPath}/${location.directoryName}`;
+      throw fromSystemError(error, { operation: "open the store", path });
     }
   }
 
-  private constructor(files: StoreFiles, options: DirectoryBackendOptions) {
+  private static assemble(files: StoreFiles, options: DirectoryBackendOptions): DirectoryBackend {
+    let scanLock: LockFile | undefined;
+    try {
+      scanLock = openLockIfPossible(files, lockNames(files.location.directoryName).scan, options.readOnly);
+      return new DirectoryBackend(files, scanLock, options);
+    } catch (error) {
+      scanLock?.close();
+      files.close();
+      throw asOpened(error);
+    }
+  }
+
+  private constructor(files: StoreFiles, scanLock: LockFile | undefined, options: DirectoryBackendOptions) {
     const { port } = files;
     this.port = port;
     this.files = files;
@@ -119,8 +130,7 @@ export class DirectoryBackend implements Backend {
       this.summaries.invalidate();
       this.wakeWatchers();
     };
-    const names = lockNames(files.location.directoryName);
-    this.scanLock = openLockIfPossible(files, names.scan, options.readOnly);
+    this.scanLock = scanLock;
     this.writing = options.readOnly
       ? undefined
       : new WritingParts(files, this.view, this.scanLock as LockFile, () => this.readScansAhead(), options);
@@ -129,6 +139,10 @@ export class DirectoryBackend implements Backend {
   private async start(): Promise<void> {
     const { strandedSegments } = this.view.rebuild();
     if (this.writing === undefined) return;
+    this.writing.testLocks();
+    // Whoever created the store may have died between its rename and the sync that makes it durable; what is
+    // acknowledged here must not vanish with the directory's name.
+    await this.port.syncDirectory(this.files.parent);
     const { committer } = this.writing;
     if (strandedSegments.length > 0) await this.writing.alone(() => setAsideStranded(this.view));
     if (endLooksDamaged(this.view)) await committer.exclusively("recover the journal", () => {});
@@ -316,6 +330,12 @@ export class DirectoryBackend implements Backend {
   private translate(error: unknown, operation: string): SessionStoreError {
     return fromSystemError(error, { operation, path: this.location });
   }
+}
+
+/** The store is there; a file of it that is not is no reason to create another one. */
+function asOpened(error: unknown): unknown {
+  if (!hasCode(error, "ENOENT")) return error;
+  return new SessionStoreError("store_damaged", "a file of the store vanished while it was opened", { cause: error });
 }
 
 function openLockIfPossible(files: StoreFiles, name: string, readOnly: boolean): LockFile | undefined {

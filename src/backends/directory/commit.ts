@@ -25,7 +25,7 @@ import type { JournalWriter } from "./journal-writer.js";
 import type { LockFile } from "./lock-file.js";
 import { settleJournalEnd } from "./recover.js";
 import { formatToken } from "./version.js";
-import type { View } from "./view.js";
+import { hasCommits, type View } from "./view.js";
 
 interface PendingCommit {
   readonly request: CommitRequest;
@@ -227,7 +227,7 @@ export class Committer {
   }
 
   private rotateUnderLock(): void {
-    if (this.view.current.offset === 0) return;
+    if (!hasCommits(this.view.current)) return;
     this.writer.seal("rotated");
     this.writer.createSuccessor();
     this.options.onRotated();

@@ -17,7 +17,7 @@ import {
   type SealReason,
 } from "./journal/record.js";
 import * as layout from "./layout.js";
-import { type LiveSegment, newSegment, type View } from "./view.js";
+import { hasCommits, type LiveSegment, newSegment, type View } from "./view.js";
 
 export interface CommitFields {
   readonly operations: readonly RecordOperation[];
@@ -59,7 +59,7 @@ export class JournalWriter {
   /** P1: the seal is the switch. A segment without commits is never sealed. */
   seal(reason: SealReason): void {
     const segment = this.view.current;
-    if (segment.offset === 0 || segment.seal !== undefined) return;
+    if (!hasCommits(segment) || segment.seal !== undefined) return;
     this.append(segment, encodeSeal({ ...this.common(), reason, lastVersion: this.view.last.version }));
     segment.seal = reason;
   }
@@ -70,8 +70,8 @@ export class JournalWriter {
     const { port, journal } = view.files;
     const first = view.last.version + 1;
     const file = port.open(journal, layout.segmentName(first), "create");
-    port.setMode(file, layout.fileMode);
     view.enterSuccessor(newSegment(first, file));
+    port.setMode(file, layout.fileMode);
     this.carryIfMissing();
   }
 

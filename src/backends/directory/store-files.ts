@@ -37,7 +37,7 @@ export class StoreFiles {
     fields: Pick<
       StoreFiles,
       "port" | "location" | "parent" | "store" | "journal" | "entries" | "owner" | "manifest"
-    > & { opened: Directory[] },
+    > & { opened: Directory[]; identity: { device: number; inode: number } },
   ) {
     this.port = fields.port;
     this.location = fields.location;
@@ -48,8 +48,7 @@ export class StoreFiles {
     this.owner = fields.owner;
     this.manifest = fields.manifest;
     this.opened = fields.opened;
-    const { device, inode } = fields.port.statDirectory(fields.store);
-    this.identity = { device, inode };
+    this.identity = fields.identity;
   }
 
   /** Opens an existing store; ENOENT passes through when there is none. */
@@ -75,8 +74,23 @@ export class StoreFiles {
       const manifest = readManifestIn(port, store, owner);
       if (manifest.lockFamily !== port.lockFamily && !readOnly) throw lockFamilyMismatch(manifest, port, store);
       const journal = keep(openPart(port, store, layout.journalName, owner));
-      const entries = new EntryDirectory(port, openPart(port, store, layout.entriesName, owner), manifest, owner);
-      return new StoreFiles({ port, location, parent, store, journal, entries, owner, manifest, opened });
+      // Its handle is the entry directory's own, which closes it; until then it is ours.
+      const entriesRoot = keep(openPart(port, store, layout.entriesName, owner));
+      const { device, inode } = stat;
+      opened.pop();
+      const entries = new EntryDirectory(port, entriesRoot, manifest, owner);
+      return new StoreFiles({
+        port,
+        location,
+        parent,
+        store,
+        journal,
+        entries,
+        owner,
+        manifest,
+        opened,
+        identity: { device, inode },
+      });
     } catch (error) {
       for (const directory of opened.reverse()) port.closeDirectory(directory);
       throw error;

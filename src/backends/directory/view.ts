@@ -427,6 +427,11 @@ export class View {
   }
 }
 
+/** Carried states are no commits: a segment with nothing else may not be sealed, its successor would have its name. */
+export function hasCommits(segment: LiveSegment): boolean {
+  return segment.lastVersion >= segment.first;
+}
+
 export function newSegment(first: number, file: File): LiveSegment {
   return {
     first,

@@ -14,7 +14,7 @@ import { JournalWriter } from "./journal-writer.js";
 import { lockNames } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { StoreFiles } from "./store-files.js";
-import type { View } from "./view.js";
+import { hasCommits, type View } from "./view.js";
 
 /** How often a writer looks whether the journal is old or idle enough to be written out. */
 const maintenanceMs = 2_000;
@@ -56,7 +56,12 @@ export class WritingParts {
     this.view = view;
     this.options = options;
     this.commitLockFile = LockFile.open(port, files.parent, names.commit, files.owner, false);
-    this.checkpointLockFile = LockFile.open(port, files.parent, names.checkpoint, files.owner, false);
+    try {
+      this.checkpointLockFile = LockFile.open(port, files.parent, names.checkpoint, files.owner, false);
+    } catch (error) {
+      this.commitLockFile.close();
+      throw error;
+    }
     this.commitLock = new CommitLock(port, this.commitLockFile);
     this.writer = new JournalWriter(view, options.limits.recordBytes);
     this.durability = new Durability(view, (suspectFrom) => this.abandonSuspects(suspectFrom), options.logger);
@@ -75,6 +80,16 @@ export class WritingParts {
       onRotated: () => this.checkpointInBackground(),
       onUnsynced: () => this.syncSoon(),
     });
+  }
+
+  /** Refuses file systems whose locks do nothing. */
+  testLocks(): void {
+    if (!this.checkpointLockFile.tryExclusive()) return; // Somebody holds it: locks do work here.
+    try {
+      this.checkpointLockFile.selfTestHeld();
+    } finally {
+      this.checkpointLockFile.release();
+    }
   }
 
   /** Under the commit lock, but before the journal's end is settled: for recovery that comes first. */
@@ -98,7 +113,7 @@ export class WritingParts {
     while (this.files.readManifest().checkpoint.version < target) {
       if (this.background) await this.background.catch(() => {});
       if (this.files.readManifest().checkpoint.version >= target) break;
-      if ((await this.checkpointer.run()) === "done") continue;
+      if ((await this.checkpointer.run()) === "done") break;
       if (this.port.monotonicMs() >= deadlineMs)
         throw this.checkpointLockFile.timeoutError("checkpoint", checkpointWaitMs);
       await this.port.sleep(5);
@@ -128,9 +143,9 @@ export class WritingParts {
       this.lastSeenVersion = last.version;
       this.lastAppendMs = nowMs;
     }
-    const hasCommits = current.firstCommitMs !== undefined;
-    const ageMs = hasCommits ? Math.abs(this.port.nowMs() - (current.firstCommitMs as number)) : 0;
-    const isDue = hasCommits && (ageMs >= this.options.limits.segmentAgeMs || nowMs - this.lastAppendMs >= idleMs);
+    const holdsCommits = current.firstCommitMs !== undefined;
+    const ageMs = holdsCommits ? Math.abs(this.port.nowMs() - (current.firstCommitMs as number)) : 0;
+    const isDue = holdsCommits && (ageMs >= this.options.limits.segmentAgeMs || nowMs - this.lastAppendMs >= idleMs);
     if (isDue) this.inBackground(() => this.checkpoint());
     else if (segments.length > 1) this.checkpointInBackground();
   }
@@ -175,11 +190,14 @@ export class WritingParts {
       for (const segment of this.view.segments) {
         if (segment.first >= suspectFrom && segment !== this.view.current) segment.seal = "suspect";
       }
-      if (this.view.current.offset > 0) {
+      if (hasCommits(this.view.current)) {
         this.writer.seal("suspect");
         this.writer.createSuccessor();
-      } else {
+      } else if (this.view.current.offset === 0) {
         this.writer.carryIfMissing();
+      } else {
+        // The segment that the states were carried into cannot be made durable either.
+        throw Object.assign(new Error("EIO: a rewritten segment could not be synced"), { code: "EIO" });
       }
     });
   }

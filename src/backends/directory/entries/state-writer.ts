@@ -64,7 +64,9 @@ export class StateWriter {
     const { key, result } = foldKey(this.files.entries, history);
     switch (result.action) {
       case "none":
-        return undefined;
+        // Written by somebody who died, or whose sync failed, before the checkpoint was recorded: its name may not be
+        // on the disk yet, so the directory must be synced all the same (P8).
+        return this.files.entries.findPlace(key)?.directory;
       case "quarantine":
         this.quarantineRecords(key, history, result.problem);
         return undefined;

@@ -21,6 +21,8 @@ export interface Tail {
   readonly laterRecords: readonly JournalRecord[];
   /** Whether there is more than a single unfinished line. */
   readonly hasWholeLines: boolean;
+  /** Lines, an unfinished one at the end included. */
+  readonly lines: number;
 }
 
 /** Reads from `offset` to what the file holds now. `consume` may return "stop", and the records end there. */
@@ -47,12 +49,15 @@ export function inspectTail(port: Port, file: File, offset: number, sizeBytes: n
   const bytes = readRange(port, file, offset, sizeBytes);
   const laterRecords: JournalRecord[] = [];
   let position = 0;
+  let lines = 0;
   for (let line = findLine(bytes, position); line; line = findLine(bytes, position)) {
     const record = findRecordAtEnd(bytes.subarray(position, line.end));
     if (record) laterRecords.push(record);
     position = line.next;
+    lines += 1;
   }
-  return { bytes, laterRecords, hasWholeLines: position > 0 };
+  if (position < bytes.byteLength) lines += 1;
+  return { bytes, laterRecords, hasWholeLines: position > 0, lines };
 }
 
 const recordStarts = ['{"version":', '{"seal":', '{"carry":'].map((text) => Buffer.from(text, "latin1"));

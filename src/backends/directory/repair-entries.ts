@@ -1,0 +1,229 @@
+/**
+ * Damaged entry files, one session at a time. In this order of preference: what the journal still tells; the file as it
+ * is, if its edit was accepted; otherwise the file stays, when it can still be read, or moves to quarantine/.
+ */
+
+import type { FrozenEntry } from "../../contract.js";
+import { SessionStoreError } from "../../errors.js";
+import { openChecked, readWhole } from "../../fs/checked-file.js";
+import type { Directory, DirectoryEntry } from "../../fs/port.js";
+import { defaultLimits, fixedLimits } from "../../limits.js";
+import { privatizeEntry } from "../../sessions/entry-value.js";
+import { applyPatch } from "../../sessions/patch.js";
+import { sweepTemporaryFiles } from "./checkpoint.js";
+import { formatEntryFile, readEntryFileIfExists, writeTemporaryFile } from "./entries/entry-file.js";
+import { collectKeyHistories, type JournaledChange, readSegment } from "./journal/sealed-segment.js";
+import { JournalWriter } from "./journal-writer.js";
+import * as layout from "./layout.js";
+import { settleJournalEnd } from "./recover.js";
+import { acceptedKeys, type RepairContext } from "./repair.js";
+import { StoreFiles } from "./store-files.js";
+import { View } from "./view.js";
+
+interface DamagedFile {
+  readonly directory: Directory;
+  readonly name: string;
+  readonly path: string;
+  readonly key: string | undefined;
+  readonly problem: string;
+}
+
+export async function repairEntries(context: RepairContext): Promise<void> {
+  const files = StoreFiles.open(context.port, context.location, context.dryRun);
+  const view = new View(files, fixedLimits.cacheBytesDefault, context.dryRun);
+  try {
+    view.rebuild();
+    const writer = new JournalWriter(view, defaultLimits.recordBytes);
+    if (!context.dryRun) settleJournalEnd(view, writer);
+    const accept = acceptedKeys(context, files);
+    for (const damaged of findDamagedFiles(files)) await repairFile(context, files, view, writer, accept, damaged);
+    await sweepLeftovers(context, files);
+    if (!context.dryRun) {
+      await context.port.syncFile(view.current.file);
+      await context.port.syncDirectory(files.journal);
+    }
+  } finally {
+    view.dropAll();
+    files.close();
+  }
+}
+
+function findDamagedFiles(files: StoreFiles): DamagedFile[] {
+  const found: DamagedFile[] = [];
+  for (const { directory, batch } of files.entries.list(Number.POSITIVE_INFINITY)) {
+    for (const entry of batch) {
+      const damaged = findDamage(files, directory, entry);
+      if (damaged) found.push(damaged);
+    }
+  }
+  return found;
+}
+
+function findDamage(files: StoreFiles, directory: Directory, entry: DirectoryEntry): DamagedFile | undefined {
+  const { name } = entry;
+  const parsed = layout.parseEntryFileName(name);
+  if (parsed === undefined) return undefined; // Not ours: reported by verify, left alone.
+  const key = parsed === "hashed" ? undefined : parsed.key;
+  const path = `${directory.displayPath.slice(files.store.displayPath.length + 1)}/${name}`;
+  try {
+    const stored = readEntryFileIfExists(files.port, directory, name, key, files.owner);
+    if (stored === undefined || files.entries.fileName(stored.key) === name) return undefined;
+    return { directory, name, path, key: stored.key, problem: "has the name of another session" };
+  } catch (error) {
+    if (!(error instanceof SessionStoreError)) throw error;
+    return { directory, name, path, key, problem: error.message };
+  }
+}
+
+async function repairFile(
+  context: RepairContext,
+  files: StoreFiles,
+  view: View,
+  writer: JournalWriter,
+  accept: ReadonlySet<string>,
+  damaged: DamagedFile,
+): Promise<void> {
+  const would = context.dryRun ? "would be" : "was";
+  const readable = readUnchecked(files, damaged);
+  const key = damaged.key ?? readable?.key;
+  const note = (code: string, message: string) =>
+    context.note({ code, path: damaged.path, ...(key === undefined ? {} : { key }), message });
+
+  if (key !== undefined && journalReplaces(view, key)) {
+    note(
+      "entry_in_journal",
+      "the journal holds this session whole; the next checkpoint writes its file anew and keeps a copy of the old one",
+    );
+    return;
+  }
+  if (
+    key !== undefined &&
+    readable &&
+    files.entries.fileName(key) === damaged.name &&
+    readable.key === key &&
+    accept.has(key)
+  ) {
+    if (!context.dryRun) await putAgain(files, view, writer, key, readable.entry, damaged, "hand edit accepted");
+    note("entry_accepted", `the entry ${would} taken as it is in the file now`);
+    return;
+  }
+  const salvaged = key === undefined ? undefined : stateFromKeptSegments(files, key);
+  if (key !== undefined && salvaged && !(readable && readable.key === key)) {
+    if (!context.dryRun) await putAgain(files, view, writer, key, salvaged, damaged, "salvaged from the journal");
+    note("entry_salvaged", `the entry ${would} put together again from the journal`);
+    return;
+  }
+  if (readable && readable.key === key && files.entries.fileName(readable.key) === damaged.name) {
+    note(
+      "entry_left",
+      `the file can be read but was changed behind the store's back; it was left as it is. Run \`sessiondir repair --accept ${JSON.stringify(key)}\` to take it as it is now`,
+    );
+    return;
+  }
+  if (!context.dryRun) {
+    files.quarantineMove(damaged.directory, damaged.name);
+    await context.port.syncDirectory(damaged.directory);
+  }
+  note(
+    "file_quarantined",
+    `nothing of this session could be salvaged (${damaged.problem}); the file ${would} moved to quarantine/`,
+  );
+}
+
+/** A put or removal that is not yet checkpointed makes whatever the file holds unimportant. */
+function journalReplaces(view: View, key: string): boolean {
+  const change = view.latestChange(key);
+  if (change === undefined) return false;
+  try {
+    view.read(key);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** As a commit of its own, so that every cache and watcher hears of it; and as a file, so that nothing damaged is left. */
+async function putAgain(
+  files: StoreFiles,
+  view: View,
+  writer: JournalWriter,
+  key: string,
+  entry: FrozenEntry,
+  damaged: DamagedFile,
+  reason: string,
+): Promise<void> {
+  const { port } = files;
+  if (!files.quarantineCopy(damaged.directory, damaged.name)) files.quarantineMove(damaged.directory, damaged.name);
+  const record = writer.appendCommit({
+    operations: [{ type: "put", key, entry: entry as Record<string, unknown> }],
+    commitId: undefined,
+    actor: "sessiondir repair",
+    reason,
+  });
+  await port.syncFile(view.current.file);
+  await port.syncDirectory(files.journal);
+  const place = files.entries.makePlace(key);
+  const temporary = layout.temporaryName(port.randomBytes(16));
+  await writeTemporaryFile(port, place.directory, temporary, formatEntryFile(key, record, entry));
+  port.rename(place.directory, temporary, place.directory, place.name);
+  await port.syncDirectory(place.directory);
+}
+
+/** The file as anybody with an editor would read it: no checksum asked, but a whole entry of this store. */
+function readUnchecked(files: StoreFiles, damaged: DamagedFile): { key: string; entry: FrozenEntry } | undefined {
+  try {
+    const file = openChecked(files.port, damaged.directory, damaged.name, "read", files.owner);
+    let bytes: Uint8Array;
+    try {
+      bytes = readWhole(files.port, file, fixedLimits.entryFileBytesMax);
+    } finally {
+      files.port.close(file);
+    }
+    const value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as Record<string, unknown>;
+    if (typeof value.sessionKey !== "string") return undefined;
+    const entry = privatizeEntry(value.entry, {
+      nestingLevels: defaultLimits.nestingLevels,
+      entryBytes: defaultLimits.entryBytes,
+    });
+    return { key: value.sessionKey, entry };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The last whole state of a session that the segments kept for watchers still tell. */
+function stateFromKeptSegments(files: StoreFiles, key: string): FrozenEntry | undefined {
+  let state: { version: number; entry: FrozenEntry } | undefined;
+  for (const first of files.listSegments()) {
+    const file = openChecked(files.port, files.journal, layout.segmentName(first), "read", files.owner);
+    let history: JournaledChange[] | undefined;
+    try {
+      history = collectKeyHistories(readSegment(files.port, file, first).records).get(key);
+    } finally {
+      files.port.close(file);
+    }
+    for (const change of history ?? []) {
+      if (change.type === "put") state = { version: change.version, entry: change.entry as FrozenEntry };
+      else if (change.type === "remove") state = undefined;
+      else if (state && state.version === change.base) {
+        state = {
+          version: change.version,
+          entry: applyPatch(state.entry, change.set as FrozenEntry, change.unset ?? []),
+        };
+      } else state = undefined;
+    }
+  }
+  return state?.entry;
+}
+
+async function sweepLeftovers(context: RepairContext, files: StoreFiles): Promise<void> {
+  if (context.dryRun) return;
+  const swept = sweepTemporaryFiles(files);
+  if (context.port.statName(files.store, layout.checkpointMarkerName))
+    context.port.unlink(files.store, layout.checkpointMarkerName);
+  if (swept > 0)
+    context.note({
+      code: "temporary_files_removed",
+      message: `${swept} temporary files of an interrupted checkpoint were removed`,
+    });
+}

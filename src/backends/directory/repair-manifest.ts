@@ -1,0 +1,181 @@
+/**
+ * The manifest can be told from the rest: the incarnation from the journal, the naming rules from the names of the
+ * entry files, the key rule from the keys. So losing it loses no session.
+ */
+
+import type { KeyRule } from "../../contract.js";
+import { SessionStoreError } from "../../errors.js";
+import { openChecked } from "../../fs/checked-file.js";
+import { type Directory, hasCode } from "../../fs/port.js";
+import { writeTemporaryFile } from "./entries/entry-file.js";
+import { readFirstRecord } from "./journal/sealed-segment.js";
+import * as layout from "./layout.js";
+import { formatManifest, layoutVersion, type Manifest, manifestKind } from "./manifest.js";
+import type { RepairContext } from "./repair.js";
+import { StoreFiles } from "./store-files.js";
+import { originStamp } from "./version.js";
+
+export function manifestNeedsRepair(context: RepairContext): boolean {
+  try {
+    StoreFiles.open(context.port, context.location, true).close();
+    return false;
+  } catch (error) {
+    if (error instanceof SessionStoreError && error.code === "store_damaged") return true;
+    throw error;
+  }
+}
+
+export async function repairManifest(context: RepairContext): Promise<void> {
+  const { port, location } = context;
+  const parent = port.openRoot(location.parentPath);
+  const store = port.openDirectory(parent, location.directoryName);
+  try {
+    for (const name of [layout.journalName, layout.entriesName]) makeMissingPart(context, store, name);
+    if (context.dryRun) {
+      context.note({
+        code: "manifest_rebuilt",
+        path: layout.manifestName,
+        message: "the manifest would be rebuilt from the journal and the entry files",
+      });
+      return;
+    }
+    const manifest = await deriveManifest(context, store);
+    await keepOld(context, store);
+    const temporary = layout.temporaryName(port.randomBytes(16));
+    await writeTemporaryFile(port, store, temporary, Buffer.from(formatManifest(manifest), "utf8"));
+    port.rename(store, temporary, store, layout.manifestName);
+    await port.syncDirectory(store);
+    context.note({
+      code: "manifest_rebuilt",
+      path: layout.manifestName,
+      message: `the manifest was rebuilt from the journal and the entry files (key rule "${manifest.keyRule}", ${manifest.fileNames} names)`,
+    });
+  } finally {
+    port.closeDirectory(store);
+    port.closeDirectory(parent);
+  }
+}
+
+function makeMissingPart(context: RepairContext, store: Directory, name: string): void {
+  if (context.port.statName(store, name) !== undefined) return;
+  if (!context.dryRun) context.port.makeDirectory(store, name, layout.directoryMode);
+  context.note({
+    code: "directory_made",
+    path: name,
+    message: `${name}/ was missing and ${context.dryRun ? "would be" : "was"} made`,
+  });
+}
+
+async function keepOld(context: RepairContext, store: Directory): Promise<void> {
+  const { port } = context;
+  const stat = port.statName(store, layout.manifestName);
+  if (stat === undefined) return;
+  if (port.statName(store, layout.quarantineName) === undefined)
+    port.makeDirectory(store, layout.quarantineName, layout.directoryMode);
+  const quarantine = port.openDirectory(store, layout.quarantineName);
+  try {
+    const unique = Buffer.from(port.randomBytes(4)).toString("hex");
+    port.rename(
+      store,
+      layout.manifestName,
+      quarantine,
+      layout.quarantineFileName(port.nowMs(), unique, layout.manifestName),
+    );
+    await port.syncDirectory(quarantine);
+  } finally {
+    port.closeDirectory(quarantine);
+  }
+}
+
+async function deriveManifest(context: RepairContext, store: Directory): Promise<Manifest> {
+  const { port } = context;
+  const journal = port.openDirectory(store, layout.journalName);
+  const entries = port.openDirectory(store, layout.entriesName);
+  try {
+    const firsts = listFirsts(context, journal);
+    if (firsts.length === 0) {
+      await writeTemporaryFile(port, journal, layout.segmentName(1), new Uint8Array(0));
+      await port.syncDirectory(journal);
+      firsts.push(1);
+    }
+    const names = entryNames(context, entries);
+    return {
+      kind: manifestKind,
+      layoutVersion,
+      storeId: randomHex(context),
+      incarnation: findIncarnation(context, journal, firsts) ?? randomHex(context),
+      createdMs: port.nowMs(),
+      lockFamily: port.lockFamily,
+      keyRule: guessKeyRule(names.flat),
+      fileNames: names.flat.some((name) => /^session-hash-[0-9a-f]{64}\.json$/.test(name)) ? "hash" : "base64url",
+      shardDigits: names.hasShards ? 2 : 0,
+      features: { required: [], optional: [] },
+      migration: null,
+      // The oldest segment decides: everything before it is in the entry files, and nothing is applied twice (P14).
+      checkpoint: { version: (firsts[0] as number) - 1, record: originStamp.record, timeMs: port.nowMs() },
+    };
+  } finally {
+    port.closeDirectory(entries);
+    port.closeDirectory(journal);
+  }
+}
+
+function listFirsts(context: RepairContext, journal: Directory): number[] {
+  const firsts: number[] = [];
+  for (const batch of context.port.listInBatches(journal, 512)) {
+    for (const { name } of batch) {
+      const first = layout.parseSegmentName(name);
+      if (first !== undefined) firsts.push(first);
+    }
+  }
+  return firsts.sort((a, b) => a - b);
+}
+
+/** Keeping the incarnation keeps the tokens and cursors that users hold. */
+function findIncarnation(context: RepairContext, journal: Directory, firsts: readonly number[]): string | undefined {
+  for (const first of firsts) {
+    try {
+      const file = openChecked(context.port, journal, layout.segmentName(first), "read", { uid: undefined });
+      try {
+        const record = readFirstRecord(context.port, file);
+        if (record && record.type !== "seal" && record.store !== undefined) return record.store;
+      } finally {
+        context.port.close(file);
+      }
+    } catch (error) {
+      if (!(error instanceof SessionStoreError) && !hasCode(error, "ENOENT", "ELOOP", "EACCES")) throw error;
+    }
+  }
+  return undefined;
+}
+
+function entryNames(context: RepairContext, entries: Directory): { flat: string[]; hasShards: boolean } {
+  const flat: string[] = [];
+  let hasShards = false;
+  for (const batch of context.port.listInBatches(entries, 512)) {
+    for (const { name, kind } of batch) {
+      if (kind === "directory" && layout.isShardName(name)) {
+        hasShards = true;
+        const shard = context.port.openDirectory(entries, name);
+        for (const inner of context.port.listInBatches(shard, 512)) flat.push(...inner.map((entry) => entry.name));
+        context.port.closeDirectory(shard);
+      } else {
+        flat.push(name);
+      }
+    }
+  }
+  return { flat, hasShards };
+}
+
+/** A key that OpenClaw's rule would have changed can only come from a store with exact keys. */
+function guessKeyRule(names: readonly string[]): KeyRule {
+  for (const name of names) {
+    const parsed = layout.parseEntryFileName(name);
+    if (parsed && parsed !== "hashed" && parsed.key !== parsed.key.trim().toLowerCase()) return "exact";
+  }
+  return "openclaw";
+}
+
+function randomHex(context: RepairContext): string {
+  return Buffer.from(context.port.randomBytes(16)).toString("hex");
+}
