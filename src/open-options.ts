@@ -41,7 +41,12 @@ export function checkOpenOptions(given: OpenOptions | undefined): CheckedOpenOpt
     migrate: oneOf("migrate", options.migrate, ["auto", "never"], "auto"),
     keyRule: oneOf("keys", options.keys, ["openclaw", "exact"], "openclaw"),
     lockWaitMs: amount("lockWaitMs", options.lockWaitMs, fixedLimits.lockWaitMsMax, fixedLimits.lockWaitMsDefault),
-    conflictWaitMs: amount("conflictWaitMs", options.conflictWaitMs, Number.MAX_SAFE_INTEGER, fixedLimits.conflictWaitMsDefault),
+    conflictWaitMs: amount(
+      "conflictWaitMs",
+      options.conflictWaitMs,
+      Number.MAX_SAFE_INTEGER,
+      fixedLimits.conflictWaitMsDefault,
+    ),
     cacheBytes: amount("cacheBytes", options.cacheBytes, Number.MAX_SAFE_INTEGER, fixedLimits.cacheBytesDefault),
     limits: checkLimits(options.limits),
     logger: options.logger,
@@ -53,7 +58,8 @@ export function checkLimits(given: Partial<Limits> | undefined): Readonly<Limits
   const names = Object.keys(defaultLimits) as (keyof Limits)[];
   checkOptions(given, names, `${where}, limits`);
   const limits: Limits = { ...defaultLimits };
-  for (const name of names) limits[name] = amount(`limits.${name}`, given?.[name], limitCaps[name], defaultLimits[name]);
+  for (const name of names)
+    limits[name] = amount(`limits.${name}`, given?.[name], limitCaps[name], defaultLimits[name]);
   return limits;
 }
 
@@ -72,5 +78,8 @@ function flag(name: string, given: unknown): boolean {
 function amount(name: string, given: unknown, max: number, fallback: number): number {
   if (given === undefined) return fallback;
   if (typeof given === "number" && given >= 0 && given <= max) return given;
-  throw invalidOption(where, `the option ${name} is a number from 0 to ${max}, not ${typeof given === "number" ? given : describeType(given)}`);
+  throw invalidOption(
+    where,
+    `the option ${name} is a number from 0 to ${max}, not ${typeof given === "number" ? given : describeType(given)}`,
+  );
 }

@@ -4,15 +4,14 @@
  */
 
 import type { OpenOptions, SessionStore } from "./api.js";
-import { createStore } from "./backends/directory/create.js";
 import { DirectoryBackend } from "./backends/directory/backend.js";
 import { parseStoreLocation, type StoreLocation } from "./backends/directory/layout.js";
 import { MemoryBackend } from "./backends/memory/backend.js";
 import type { Backend } from "./contract.js";
-import { SessionStoreError } from "./errors.js";
+import { fromSystemError, SessionStoreError } from "./errors.js";
 import { nodePort } from "./fs/node-port.js";
 import { hasCode, type Port } from "./fs/port.js";
-import { checkOpenOptions, type CheckedOpenOptions } from "./open-options.js";
+import { type CheckedOpenOptions, checkOpenOptions } from "./open-options.js";
 import { describeType, invalidOption } from "./options.js";
 import type { SessionEntry } from "./sessions/entry.js";
 import { createSessionStore } from "./store.js";
@@ -42,7 +41,11 @@ export async function openBackend(port: Port, location: string, options: Checked
   }
   if (location === ":memory:") return new MemoryBackend(port, options);
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(location)) {
-    throw invalidOption("openSessionStore", "this version has no backend for URLs", "Give the path of a sessions.json or of a *.d directory.");
+    throw invalidOption(
+      "openSessionStore",
+      "this version has no backend for URLs",
+      "Give the path of a sessions.json or of a *.d directory.",
+    );
   }
   const storeLocation = location.includes("\0") ? undefined : parseStoreLocation(location);
   if (storeLocation === undefined) {
@@ -57,22 +60,43 @@ export async function openBackend(port: Port, location: string, options: Checked
 
 async function openDirectory(port: Port, location: StoreLocation, options: CheckedOpenOptions): Promise<Backend> {
   try {
-    return await DirectoryBackend.open(port, location, options);
+    return await openExisting(port, location, options);
   } catch (error) {
     if (!hasCode(error, "ENOENT")) throw error;
   }
-  if (options.readOnly) throw nothingToRead(port, location);
-  await createStore(port, location, { keyRule: options.keyRule, prepare: async () => ({ entries: new Map(), provenance: null }) });
-  return await DirectoryBackend.open(port, location, options);
+  if (options.readOnly) {
+    // Says `legacy_store` when there is one.
+    inspectWithoutLock(port, location, { ...options, migrate: "never" });
+    throw nothingToRead(location);
+  }
+  await createOrTakeOver(port, location, options);
+  try {
+    return await openExisting(port, location, options);
+  } catch (error) {
+    throw fromSystemError(error, { operation: "open the store", path: storePath(location) });
+  }
 }
 
-function nothingToRead(port: Port, location: StoreLocation): SessionStoreError {
-  const path = `${location.parentPath}/${location.directoryName}`;
-  void port;
+async function openExisting(
+  port: Port,
+  location: StoreLocation,
+  options: CheckedOpenOptions,
+): Promise<DirectoryBackend> {
+  const backend = await DirectoryBackend.open(port, location, options);
+  // A crash may have come between the appearance of the store and the renaming of what it was made from.
+  if (!options.readOnly) await finishTakeOver(port, location, backend.manifest, options.logger);
+  return backend;
+}
+
+function nothingToRead(location: StoreLocation): SessionStoreError {
   return new SessionStoreError("store_missing", "there is no store", {
     operation: "open the store",
-    path,
+    path: storePath(location),
     onDisk: "A reader creates nothing.",
     nextStep: "Check the path, or open it for writing to create the store.",
   });
+}
+
+function storePath(location: StoreLocation): string {
+  return `${location.parentPath}/${location.directoryName}`;
 }

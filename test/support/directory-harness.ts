@@ -23,7 +23,13 @@ export function makeDirectoryHarness(): Harness {
     return handle;
   };
   return {
-    capabilities: { denseVersions: true, crossProcess: true, changesAcrossRestart: true, persistent: true, trash: true },
+    capabilities: {
+      denseVersions: true,
+      crossProcess: true,
+      changesAcrossRestart: true,
+      persistent: true,
+      trash: true,
+    },
     open,
     reopen: open,
     openSecond: open,

@@ -28,6 +28,7 @@ import { ChangeFollower } from "./changes.js";
 import { checkStore } from "./check.js";
 import { lockNames, type StoreLocation } from "./layout.js";
 import { LockFile } from "./lock-file.js";
+import type { Manifest } from "./manifest.js";
 import { endLooksDamaged, setAsideStranded } from "./recover.js";
 import { closedError, type DirectorySnapshot, startScan } from "./scan.js";
 import { StoreFiles } from "./store-files.js";
@@ -147,6 +148,11 @@ export class DirectoryBackend implements Backend {
     if (strandedSegments.length > 0) await this.writing.alone(() => setAsideStranded(this.view));
     if (endLooksDamaged(this.view)) await committer.exclusively("recover the journal", () => {});
     this.writing.startMaintenance();
+  }
+
+  /** What was fixed when the store was created. */
+  get manifest(): Manifest {
+    return this.files.manifest;
   }
 
   async read(keys: readonly string[]): Promise<Map<string, Versioned>> {

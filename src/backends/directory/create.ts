@@ -213,29 +213,37 @@ function diskTellsCase(port: Port, directory: Directory): boolean {
  */
 async function openOrMakeParent(port: Port, parentPath: string): Promise<Directory> {
   const missing: string[] = [];
-  let directory: Directory | undefined;
   let existing = parentPath;
+  let directory = openIfExists(port, existing);
   while (directory === undefined) {
-    try {
-      directory = port.openRoot(existing);
-    } catch (error) {
-      if (!hasCode(error, "ENOENT") || path.dirname(existing) === existing) throw error;
-      missing.unshift(path.basename(existing));
-      existing = path.dirname(existing);
-    }
+    missing.unshift(path.basename(existing));
+    existing = path.dirname(existing);
+    directory = openIfExists(port, existing);
   }
-  await syncAbove(port, existing);
-  for (const name of missing) {
-    const above: Directory = directory;
-    try {
-      makeUnlessThere(port, above, name);
-      await port.syncDirectory(above);
-      directory = port.openDirectory(above, name);
-    } finally {
-      port.closeDirectory(above);
+  try {
+    await syncAbove(port, existing);
+    for (const name of missing) {
+      makeUnlessThere(port, directory, name);
+      await port.syncDirectory(directory);
+      const made = port.openDirectory(directory, name);
+      port.closeDirectory(directory);
+      directory = made;
     }
+    return directory;
+  } catch (error) {
+    port.closeDirectory(directory);
+    throw error;
   }
-  return directory;
+}
+
+/** The root of the file system always exists; if not, nothing can be made. */
+function openIfExists(port: Port, directoryPath: string): Directory | undefined {
+  try {
+    return port.openRoot(directoryPath);
+  } catch (error) {
+    if (!hasCode(error, "ENOENT") || path.dirname(directoryPath) === directoryPath) throw error;
+    return undefined;
+  }
 }
 
 async function syncAbove(port: Port, existing: string): Promise<void> {
