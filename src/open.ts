@@ -11,6 +11,8 @@ import type { Backend } from "./contract.js";
 import { fromSystemError, SessionStoreError } from "./errors.js";
 import { nodePort } from "./fs/node-port.js";
 import { hasCode, type Port } from "./fs/port.js";
+import { finishTakeOver } from "./migrate/original.js";
+import { createOrTakeOver, inspectWithoutLock } from "./migrate/take-over.js";
 import { type CheckedOpenOptions, checkOpenOptions } from "./open-options.js";
 import { describeType, invalidOption } from "./options.js";
 import type { SessionEntry } from "./sessions/entry.js";
