@@ -112,7 +112,8 @@ async function run(agentStores: AgentStore[], seconds: number) {
     onActivity: ({ operations, announced, parentHolds }, elapsedMs) => {
       const parent = parentHolds ? ", the parent holds its update open" : "";
       const counts = `${operations.toLocaleString("en-US")} operations, ${announced} of ${subagentCount} sub-agents${parent}`;
-      progress.update(elapsedMs / (seconds * 1_000), counts);
+      const finishing = elapsedMs > seconds * 1_000 ? ", finishing: each session goes to its own file" : "";
+      progress.update(elapsedMs / (seconds * 1_000), `${counts}${finishing}`);
     },
   }).finally(progress.stop);
   console.log("");
