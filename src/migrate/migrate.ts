@@ -14,7 +14,7 @@ import { invalidOption } from "../options.js";
 import type { LegacySessions } from "./legacy-content.js";
 import type { Fingerprint } from "./legacy-file.js";
 import { finishTakeOver, predictSetAside } from "./original.js";
-import type { MigrationResult } from "./result.js";
+import { emptyResult, type MigrationResult } from "./result.js";
 import * as takeOver from "./take-over.js";
 
 export type { MigrationOutcome, MigrationResult } from "./result.js";
@@ -32,7 +32,7 @@ export interface MigrateOptions {
 
 /** Takes the legacy file at `location` over (the path of the `*.json` file, or of the `*.d` directory beside it). */
 export async function migrateStore(location: string, options: MigrateOptions = {}): Promise<MigrationResult> {
-  const place = parseStoreLocation(location);
+  const place = location.includes("\0") ? undefined : parseStoreLocation(location);
   if (place === undefined) {
     throw invalidOption("migrate", `${JSON.stringify(location)} is neither a *.json file nor a *.d directory`);
   }
@@ -56,8 +56,8 @@ async function migrate(port: Port, location: StoreLocation, options: MigrateOpti
   } as const;
   const seen = takeOver.inspectWithoutLock(port, location, rules);
   if (seen.state === "directory") return await visitDirectory(port, location, options.dryRun ?? false);
-  if (seen.state === "missing") return takeOver.emptyResult(location, "missing");
-  if (seen.state === "empty") return takeOver.emptyResult(location, "skipped_empty");
+  if (seen.state === "missing") return emptyResult(location, "missing");
+  if (seen.state === "empty") return emptyResult(location, "skipped_empty");
   if (seen.state === "invalid") throw takeOver.invalidLegacy(seen, location);
   if (options.dryRun) return predict(port, location, seen);
   return await takeOver.takeOver(port, location, rules, seen, { whenNothing: "leave" });
@@ -70,7 +70,7 @@ function predict(port: Port, location: StoreLocation, legacy: LegacySessions & F
   } finally {
     port.closeDirectory(parent);
   }
-  const result = takeOver.emptyResult(location, "migrated");
+  const result = emptyResult(location, "migrated");
   return { ...result, ...takeOver.figuresOf(legacy), warnings: takeOver.warningsOf(legacy) };
 }
 
@@ -79,7 +79,7 @@ async function visitDirectory(port: Port, location: StoreLocation, dryRun: boole
   const files = StoreFiles.open(port, location, true);
   try {
     const { manifest } = files;
-    const result = takeOver.emptyResult(location, "already_directory");
+    const result = emptyResult(location, "already_directory");
     if (manifest.migration !== null) {
       result.legacyEntries = manifest.migration.sourceEntries;
       result.migratedEntries = manifest.migration.migratedEntries;
@@ -100,6 +100,6 @@ function failed(error: unknown, location: StoreLocation): MigrationResult {
   const known = takeOver.fromTakeOver(error, location);
   if (!(known instanceof SessionStoreError)) throw known;
   const outcome = known.code === "invalid_legacy" ? "skipped_invalid" : "failed";
-  const result = takeOver.emptyResult(location, outcome);
+  const result = emptyResult(location, outcome);
   return { ...result, warnings: [known.message], error: { code: known.code, message: known.message } };
 }

@@ -11,6 +11,7 @@ import type { Logger } from "../contract.js";
 import { type Directory, type FileStat, hasCode, type Port } from "../fs/port.js";
 import { fixedLimits } from "../limits.js";
 import { compareLegacyFile, type Fingerprint } from "./legacy-file.js";
+import { legacyPathOf } from "./result.js";
 
 export interface SetAside {
   readonly backupPath?: string;
@@ -33,7 +34,7 @@ export async function finishTakeOver(
       warning: cannotRename(error, location),
     }),
   );
-  const path = `${location.parentPath}/${location.legacyName}`;
+  const path = legacyPathOf(location);
   if (done.warning !== undefined) logger?.warn(done.warning, { path });
   if (done.backupPath !== undefined) {
     logger?.info?.("finished an interrupted take-over: the original was renamed", {
@@ -104,7 +105,7 @@ export async function setOriginalAside(
     if (found === "different") return { warning: ignored(location) };
     const backupName = freeBackupName(port, parent, legacyName);
     port.rename(parent, legacyName, parent, backupName);
-    const backupPath = `${location.parentPath}/${backupName}`;
+    const backupPath = legacyPathOf({ ...location, legacyName: backupName });
     const replaced = !isSameFile(before, port.statName(parent, backupName));
     await port.syncDirectory(parent);
     return replaced ? { backupPath, warning: replacedAtLast(backupPath) } : { backupPath };
@@ -134,9 +135,9 @@ function fingerprintOf(provenance: Provenance): Fingerprint {
   return { sizeBytes: provenance.sourceBytes, sha256: provenance.sourceSha256 };
 }
 
-function ignored({ parentPath, legacyName, directoryName }: StoreLocation): string {
+function ignored(location: StoreLocation): string {
   return (
-    `${parentPath}/${legacyName} is ignored: the sessions are in ${directoryName}, and this file is not the one that was taken over. ` +
+    `${legacyPathOf(location)} is ignored: the sessions are in ${location.directoryName}, and this file is not the one that was taken over. ` +
     `It was left as it is. Perhaps an older program still writes to it: stop that program, look at what the file holds, then move it away.`
   );
 }
@@ -145,7 +146,7 @@ function replacedAtLast(backupPath: string): string {
   return `${backupPath} was written to at the last moment and may hold changes that were not taken over: compare it with the store.`;
 }
 
-function cannotRename(error: unknown, { parentPath, legacyName }: StoreLocation): string {
+function cannotRename(error: unknown, location: StoreLocation): string {
   const why = hasCode(error, "EACCES", "EPERM", "EROFS") ? "permission denied" : (error as Error).message;
-  return `${parentPath}/${legacyName} was taken over but cannot be renamed yet (${why}). The store is complete; the next opening tries again.`;
+  return `${legacyPathOf(location)} was taken over but cannot be renamed yet (${why}). The store is complete; the next opening tries again.`;
 }

@@ -1,5 +1,7 @@
 /** What became of one store: an outcome and figures, never an exception for input that cannot be taken over. */
 
+import path from "node:path";
+import type { StoreLocation } from "../backends/directory/layout.js";
 import type { SessionStoreErrorCode } from "../errors.js";
 
 export type MigrationOutcome =
@@ -30,4 +32,23 @@ export interface MigrationResult {
   /** Sentences for a person. The message of `error` is among them. */
   warnings: string[];
   error?: { code: SessionStoreErrorCode; message: string };
+}
+
+export function emptyResult(location: StoreLocation, outcome: MigrationOutcome): MigrationResult {
+  return {
+    storePath: legacyPathOf(location),
+    outcome,
+    legacyEntries: 0,
+    migratedEntries: 0,
+    directoryPath: directoryPathOf(location),
+    warnings: [],
+  };
+}
+
+export function legacyPathOf(location: StoreLocation): string {
+  return path.join(location.parentPath, location.legacyName);
+}
+
+export function directoryPathOf(location: StoreLocation): string {
+  return path.join(location.parentPath, location.directoryName);
 }

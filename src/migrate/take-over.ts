@@ -26,7 +26,7 @@ import {
   type LegacyInspection,
 } from "./legacy-file.js";
 import { setOriginalAside } from "./original.js";
-import type { MigrationResult } from "./result.js";
+import { directoryPathOf, emptyResult, legacyPathOf, type MigrationResult } from "./result.js";
 
 export interface TakeOverOptions {
   readonly keyRule: KeyRule;
@@ -89,7 +89,10 @@ export function inspectWithoutLock(
       if (port.statName(parent, location.legacyName)) throw legacyStore(location);
       return { state: "missing" };
     }
-    return inspectLegacyFile(port, parent, location.legacyName, options);
+    const found = inspectLegacyFile(port, parent, location.legacyName, options);
+    // Another process may have taken it over between our two looks.
+    if (found.state === "missing" && port.statName(parent, location.directoryName)) return { state: "directory" };
+    return found;
   } finally {
     port.closeDirectory(parent);
   }
@@ -149,17 +152,6 @@ export async function takeOver(
   return { ...result, ...figuresOf(found), outcome: "migrated", warnings: [...warningsOf(found), ...result.warnings] };
 }
 
-export function emptyResult(location: StoreLocation, outcome: MigrationResult["outcome"]): MigrationResult {
-  return {
-    storePath: `${location.parentPath}/${location.legacyName}`,
-    outcome,
-    legacyEntries: 0,
-    migratedEntries: 0,
-    directoryPath: `${location.parentPath}/${location.directoryName}`,
-    warnings: [],
-  };
-}
-
 export function figuresOf(legacy: LegacySessions): Pick<MigrationResult, "legacyEntries" | "migratedEntries"> {
   return { legacyEntries: legacy.sourceEntries, migratedEntries: legacy.entries.size };
 }
@@ -185,7 +177,7 @@ export function checkFreeSpace(
   if (freeBytes >= neededBytes) return;
   throw new SessionStoreError("disk_full", `this needs about ${neededBytes} bytes on the disk, ${freeBytes} are free`, {
     operation: "take over the legacy file",
-    path: `${location.parentPath}/${location.legacyName}`,
+    path: legacyPathOf(location),
     onDisk: untouched,
     nextStep: "Free some space and try again.",
   });
@@ -196,7 +188,7 @@ export function fromTakeOver(error: unknown, location: StoreLocation): unknown {
   if (typeof (error as { code?: unknown } | undefined)?.code !== "string") return error;
   return fromSystemError(error, {
     operation: "create the store",
-    path: `${location.parentPath}/${location.directoryName}`,
+    path: directoryPathOf(location),
     onDisk: "A legacy file, if there is one, is untouched and still holds every session.",
   });
 }
@@ -204,7 +196,7 @@ export function fromTakeOver(error: unknown, location: StoreLocation): unknown {
 export function invalidLegacy(found: InvalidLegacy, location: StoreLocation): SessionStoreError {
   return new SessionStoreError("invalid_legacy", `the legacy file ${found.reason}`, {
     operation: "take over the legacy file",
-    path: `${location.parentPath}/${location.legacyName}`,
+    path: legacyPathOf(location),
     onDisk: untouched,
     nextStep: found.nextStep,
   });
@@ -215,7 +207,7 @@ const untouched = "Nothing was changed: the file is as it was, and no store was 
 function legacyStore(location: StoreLocation): SessionStoreError {
   return new SessionStoreError("legacy_store", "this is a legacy store that was not taken over yet", {
     operation: "open the store",
-    path: `${location.parentPath}/${location.legacyName}`,
+    path: legacyPathOf(location),
     onDisk: untouched,
     nextStep: 'Open it with { migrate: "auto" }, or run `sessiondir migrate`.',
   });

@@ -1,0 +1,188 @@
+/**
+ * Legacy files that are not what they should be. Each is refused with an error that says what is wrong and where, within
+ * bounded time, and every name and byte in the directory is as it was: not even a lock file appears.
+ */
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { test } from "node:test";
+import { nodePort } from "../../src/fs/node-port.js";
+import { defaultLimits } from "../../src/limits.js";
+import { migrateStore } from "../../src/migrate/migrate.js";
+import { createOrTakeOver } from "../../src/migrate/take-over.js";
+import { SimulatedMachine } from "../sim/machine.js";
+import {
+  inTemporaryDirectory,
+  locationOf,
+  rejectsWith,
+  snapshotTree,
+  takeOverOptions,
+} from "../unit/migrate/support.js";
+
+const content: Record<string, [content: string | Uint8Array, message: RegExp]> = {
+  "of 0 bytes": ["", /is empty \(0 bytes\), which is what an interrupted write leaves behind/],
+  "of blanks": [" \n\t", /white space/],
+  "of zeros, as a power loss leaves": [new Uint8Array(512), /not strict JSON/],
+  "cut off in the middle": ['{"main":{"sessionId":"a","upda', /not strict JSON/],
+  "holding an array": ['[{"sessionId":"a"}]', /an array/],
+  "holding null": ["null", /holds null/],
+  "with comments and trailing commas": ["{\n  // JSON5\n  main: {},\n}", /not strict JSON/],
+  "with a byte order mark": ['\ufeff{"main":{}}', /byte order mark/],
+  "that is not UTF-8": [Buffer.from('{"m\xe4in":{}}', "latin1"), /not valid UTF-8/],
+  "with an entry that is null": ['{"good":{},"k":null}', /1 entry of 2 .* "k" \(the entry is null/],
+  "with a blank key": ['{"good":{},"  ":{}}', /the session key is blank/],
+  "with a key that is too long": [`{"good":{},"${"k".repeat(513)}":{}}`, /513 bytes/],
+  "with an entry that is too deep": [`{"k":${'{"a":'.repeat(64)}{}${"}".repeat(65)}`, /nested too deep/],
+  "with a hundred thousand levels": [`${'{"a":'.repeat(100_000)}{}${"}".repeat(100_000)}`, /nested too deep/],
+  "with a number out of range": ['{"k":{"n":1e400}}', /number out of range/],
+};
+
+for (const [what, [bytes, message]] of Object.entries(content)) {
+  test(`a legacy file ${what} is refused, and nothing is touched`, async () => {
+    await inTemporaryDirectory(async (directory) => {
+      fs.writeFileSync(path.join(directory, "sessions.json"), bytes);
+      await checkRefused(directory, message);
+    });
+  });
+}
+
+const makers: Record<string, [make: (legacyPath: string) => void, message: RegExp]> = {
+  "that is a symlink": [
+    (legacyPath) => {
+      fs.writeFileSync(`${legacyPath}.target`, '{"main":{}}');
+      fs.symlinkSync(`${legacyPath}.target`, legacyPath);
+    },
+    /is a symlink, not an ordinary file/,
+  ],
+  "that is a dangling symlink": [(legacyPath) => fs.symlinkSync("nowhere", legacyPath), /is a symlink/],
+  "that is a symlink to itself": [(legacyPath) => fs.symlinkSync("sessions.json", legacyPath), /is a symlink/],
+  "that has a hard link elsewhere": [
+    (legacyPath) => {
+      fs.writeFileSync(legacyPath, '{"main":{}}');
+      fs.linkSync(legacyPath, `${legacyPath}.other`);
+    },
+    /has a hard link elsewhere/,
+  ],
+  "that is a directory": [(legacyPath) => fs.mkdirSync(legacyPath), /is a directory, not an ordinary file/],
+};
+
+for (const [what, [make, message]] of Object.entries(makers)) {
+  test(`a legacy file ${what} is refused, and nothing is touched`, async () => {
+    await inTemporaryDirectory(async (directory) => {
+      make(path.join(directory, "sessions.json"));
+      await checkRefused(directory, message);
+    });
+  });
+}
+
+const onWindows = process.platform === "win32" && "there is no such thing on Windows";
+
+test("a legacy file that is a FIFO is refused without waiting for a writer", { skip: onWindows }, async () => {
+  await inTemporaryDirectory(async (directory) => {
+    execFileSync("mkfifo", [path.join(directory, "sessions.json")]);
+    await checkRefused(directory, /is a FIFO, socket or device/);
+  });
+});
+
+test("a legacy file that is a socket is refused", { skip: onWindows }, async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const server = net.createServer();
+    await new Promise<void>((resolve) => server.listen(path.join(directory, "sessions.json"), resolve));
+    try {
+      await checkRefused(directory, /is a FIFO, socket or device/);
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+});
+
+test("a legacy file of another user is refused", async () => {
+  const machine = new SimulatedMachine();
+  machine.makeDirectory("/home/agent");
+  machine.writeFile("/home/agent/sessions.json", '{"main":{}}', { ownerUid: 4711, mode: 0o644 });
+  const before = machine.dump();
+  const outcome = await machine.process().run((port) => {
+    return rejectsWith(
+      "invalid_legacy",
+      createOrTakeOver(port, locationOf("/home/agent/sessions.json"), takeOverOptions),
+    );
+  });
+  assert.ok(outcome.status === "returned", JSON.stringify(outcome));
+  assert.match(outcome.value.message, /belongs to user 4711, not to 1000/);
+  assert.deepEqual(machine.dump(), before);
+});
+
+test("a legacy file above the limit is refused before it is read", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const legacyPath = path.join(directory, "sessions.json");
+    fs.writeFileSync(legacyPath, "");
+    fs.truncateSync(legacyPath, defaultLimits.legacyFileBytes + 1);
+    const error = await rejectsWith(
+      "invalid_legacy",
+      createOrTakeOver(nodePort(), locationOf(legacyPath), takeOverOptions),
+    );
+    assert.match(error.message, /has 268435457 bytes, the limit \(legacyFileBytes\) is 268435456/);
+    assert.deepEqual(fs.readdirSync(directory), ["sessions.json"]);
+  });
+});
+
+test("a store directory that is a symlink is not followed by a migration", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    fs.mkdirSync(path.join(directory, "elsewhere"));
+    fs.symlinkSync("elsewhere", path.join(directory, "sessions.d"));
+    fs.writeFileSync(path.join(directory, "sessions.json"), '{"main":{}}');
+    const before = snapshotTree(directory);
+    const result = await migrateStore(path.join(directory, "sessions.json"));
+    assert.deepEqual([result.outcome, result.error?.code], ["failed", "unsafe_path"]);
+    assert.deepEqual(snapshotTree(directory), before);
+  });
+});
+
+test("a directory at the store's place that is no store is left alone by a migration", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    fs.mkdirSync(path.join(directory, "sessions.d"), { mode: 0o700 });
+    fs.writeFileSync(path.join(directory, "sessions.d", "notes.txt"), "mine");
+    fs.writeFileSync(path.join(directory, "sessions.json"), '{"main":{}}');
+    const before = snapshotTree(directory);
+    const result = await migrateStore(path.join(directory, "sessions.json"));
+    assert.deepEqual([result.outcome, result.error?.code], ["failed", "store_damaged"]);
+    assert.deepEqual(snapshotTree(directory), before);
+  });
+});
+
+test("a staging name that somebody made a symlink is not followed when leftovers are removed", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    fs.mkdirSync(path.join(directory, "precious"));
+    fs.writeFileSync(path.join(directory, "precious", "file"), "mine");
+    fs.symlinkSync("precious", path.join(directory, "sessions.d.staging-0123456789abcdef"));
+    fs.writeFileSync(path.join(directory, "sessions.json"), '{"main":{}}');
+    const result = await migrateStore(path.join(directory, "sessions.json"));
+    assert.equal(result.outcome, "migrated");
+    assert.equal(fs.readFileSync(path.join(directory, "precious", "file"), "utf8"), "mine");
+  });
+});
+
+/** Opening, migrating and a dry run all refuse the file, say the same, and change nothing. */
+async function checkRefused(directory: string, message: RegExp): Promise<void> {
+  const legacyPath = path.join(directory, "sessions.json");
+  const before = snapshotTree(directory);
+  const error = await rejectsWith(
+    "invalid_legacy",
+    createOrTakeOver(nodePort(), locationOf(legacyPath), takeOverOptions),
+  );
+  assert.match(error.message, message);
+  assert.equal(error.path, legacyPath);
+  assert.match(String(error.onDisk), /Nothing was changed/);
+  assert.ok(error.nextStep);
+  assert.ok(error.message.length < 1_500, "a message stays readable");
+  for (const dryRun of [true, false]) {
+    const result = await migrateStore(legacyPath, { dryRun });
+    assert.equal(result.outcome, "skipped_invalid");
+    assert.deepEqual(result.error, { code: "invalid_legacy", message: error.message });
+    assert.deepEqual(result.warnings, [error.message]);
+  }
+  assert.deepEqual(snapshotTree(directory), before);
+}

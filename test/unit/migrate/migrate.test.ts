@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { nodePort } from "../../../src/fs/node-port.js";
+import { type MigrationResult, migrateStore } from "../../../src/migrate/migrate.js";
+import { createOrTakeOver } from "../../../src/migrate/take-over.js";
+import { SimulatedMachine } from "../../sim/machine.js";
+import {
+  inTemporaryDirectory,
+  locationOf,
+  openAndReadAll,
+  rejectsWith,
+  snapshotTree,
+  takeOverOptions,
+} from "./support.js";
+
+/** What a dry run can know: everything but the name of the backup. */
+const prediction = ({ backupPath: _, ...known }: MigrationResult) => known;
+
+const cases: Record<string, { legacy?: string; make?: (directory: string) => Promise<void>; outcome: string }> = {
+  "sessions in several spellings": { legacy: '{"A":{"n":1},"a":{"n":2},"b":{}}', outcome: "migrated" },
+  "an empty store": { legacy: "{}", outcome: "skipped_empty" },
+  "an empty file": { legacy: "", outcome: "skipped_invalid" },
+  "an entry that cannot be taken": { legacy: '{"a":{},"b":null}', outcome: "skipped_invalid" },
+  "no file": { outcome: "missing" },
+  "a store that was taken over": {
+    make: async (directory) => void (await migrateAs(directory, '{"main":{}}')),
+    outcome: "already_directory",
+  },
+  "a store and a legacy file that is none of its own": {
+    make: async (directory) => {
+      await migrateAs(directory, '{"main":{}}');
+      fs.writeFileSync(path.join(directory, "sessions.json"), '{"main":{"n":2}}');
+    },
+    outcome: "already_directory",
+  },
+  "a store and the legacy file that was taken over": {
+    make: async (directory) => {
+      const { backupPath } = await migrateAs(directory, '{"main":{}}');
+      fs.renameSync(backupPath as string, path.join(directory, "sessions.json"));
+    },
+    outcome: "already_directory",
+  },
+  "a file at the store's place": {
+    legacy: '{"main":{}}',
+    make: async (directory) => fs.writeFileSync(path.join(directory, "sessions.d"), "what is this?"),
+    outcome: "failed",
+  },
+};
+
+async function migrateAs(directory: string, text: string): Promise<MigrationResult> {
+  fs.writeFileSync(path.join(directory, "sessions.json"), text);
+  return await migrateStore(path.join(directory, "sessions.json"));
+}
+
+for (const [what, { legacy, make, outcome }] of Object.entries(cases)) {
+  test(`a dry run on ${what} says what the real run does, and touches nothing`, async () => {
+    await inTemporaryDirectory(async (directory) => {
+      const legacyPath = path.join(directory, "sessions.json");
+      if (legacy !== undefined) fs.writeFileSync(legacyPath, legacy);
+      await make?.(directory);
+      const before = snapshotTree(directory);
+      const predicted = await migrateStore(legacyPath, { dryRun: true });
+      assert.deepEqual(snapshotTree(directory), before);
+      const real = await migrateStore(legacyPath);
+      assert.equal(real.outcome, outcome);
+      assert.deepEqual(prediction(predicted), prediction(real));
+      if (!["migrated", "already_directory"].includes(outcome)) assert.deepEqual(snapshotTree(directory), before);
+    });
+  });
+}
+
+test("an interrupted take-over is finished by a migration, which says where the original is", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const legacyPath = path.join(directory, "sessions.json");
+    const { backupPath } = await migrateAs(directory, '{"main":{}}');
+    fs.renameSync(backupPath as string, legacyPath);
+    const result = await migrateStore(legacyPath);
+    assert.equal(result.outcome, "already_directory");
+    assert.equal(fs.readFileSync(result.backupPath as string, "utf8"), '{"main":{}}');
+    assert.ok(!fs.existsSync(legacyPath));
+  });
+});
+
+test("an empty store that a migration leaves alone is taken over by opening it", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    assert.equal((await migrateAs(directory, "{}")).outcome, "skipped_empty");
+    assert.deepEqual(fs.readdirSync(directory), ["sessions.json"]);
+    const location = locationOf(path.join(directory, "sessions.json"));
+    assert.equal((await createOrTakeOver(nodePort(), location, takeOverOptions)).outcome, "migrated");
+    assert.equal((await openAndReadAll(nodePort(), location)).size, 0);
+  });
+});
+
+test("the path of the directory means the same store as the path of the file", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    fs.writeFileSync(path.join(directory, "work.json"), '{"main":{}}');
+    const result = await migrateStore(path.join(directory, "work.d"));
+    assert.equal(result.outcome, "migrated");
+    assert.equal(result.storePath, path.join(directory, "work.json"));
+    assert.equal(result.directoryPath, path.join(directory, "work.d"));
+  });
+});
+
+test("a location that can be no store is invalid_option", async () => {
+  await rejectsWith("invalid_option", migrateStore("sessions.txt"));
+  await rejectsWith("invalid_option", migrateStore("bad\0.json"));
+});
+
+test("too little space is an outcome of the dry run already", async () => {
+  for (const dryRun of [true, false]) {
+    const machine = new SimulatedMachine();
+    machine.makeDirectory("/home/agent");
+    machine.writeFile("/home/agent/sessions.json", '{"main":{}}');
+    machine.disk.freeBytes = 4_000;
+    const before = machine.dump();
+    const outcome = await machine.process().run((port) => {
+      return migrateStore("/home/agent/sessions.json", { port, dryRun });
+    });
+    assert.ok(outcome.status === "returned");
+    assert.deepEqual([outcome.value.outcome, outcome.value.error?.code], ["failed", "disk_full"]);
+    if (dryRun) assert.deepEqual(machine.dump(), before);
+  }
+});
