@@ -15,6 +15,7 @@
 import type { Logger } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
+import { Pace } from "../../fs/pace.js";
 import type { Directory, File } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
 import { StateWriter } from "./entries/state-writer.js";
@@ -22,7 +23,7 @@ import {
   collectKeyHistories,
   readFirstRecord,
   readLastRecord,
-  readSegment,
+  readSegmentInSlices,
   type SegmentContent,
 } from "./journal/sealed-segment.js";
 import * as layout from "./layout.js";
@@ -47,6 +48,7 @@ export class Checkpointer {
   private readonly lock: LockFile;
   private readonly scanLock: LockFile;
   private readonly options: CheckpointOptions;
+  private readonly pace: Pace;
   private readonly stateWriter: StateWriter;
   private lastTrashSweepMs = Number.NEGATIVE_INFINITY;
 
@@ -55,7 +57,8 @@ export class Checkpointer {
     this.lock = lock;
     this.scanLock = scanLock;
     this.options = options;
-    this.stateWriter = new StateWriter(files, options.logger);
+    this.pace = new Pace(files.port);
+    this.stateWriter = new StateWriter(files, this.pace, options.logger);
   }
 
   /** Checkpoints every sealed segment. "busy" when another process is doing it. */
@@ -84,7 +87,7 @@ export class Checkpointer {
       if (successor === undefined || successor - 1 <= version) continue;
       const file = openChecked(port, journal, layout.segmentName(first), "append", owner);
       try {
-        const segment = this.readSealed(file, first, firsts.slice(index + 1));
+        const segment = await this.readSealed(file, first, firsts.slice(index + 1));
         // P11: what a suspect segment held is in the segment behind it, with its own versions.
         if (segment === "suspect") continue;
         await this.syncSegment(file, first);
@@ -111,8 +114,12 @@ export class Checkpointer {
     await this.files.port.syncDirectory(this.files.journal);
   }
 
-  private readSealed(file: File, first: number, laterFirsts: readonly number[]): SegmentContent | "suspect" {
-    const segment = readSegment(this.files.port, file, first);
+  private async readSealed(
+    file: File,
+    first: number,
+    laterFirsts: readonly number[],
+  ): Promise<SegmentContent | "suspect"> {
+    const segment = await readSegmentInSlices(this.files.port, file, first, () => this.pace.breathe());
     if (segment.seal === "suspect" || laterFirsts.some((later) => this.isSuspectedBy(later, first))) return "suspect";
     if (segment.seal === undefined) {
       throw new SessionStoreError(

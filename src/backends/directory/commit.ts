@@ -78,9 +78,8 @@ export class Committer {
     if (signal?.aborted) return Promise.reject(abortedError(signal));
     return new Promise((resolve, reject) => {
       const deadlineMs = this.view.files.port.monotonicMs() + this.options.lockWaitMs;
-      const pending: PendingCommit = { request, deadlineMs, resolve, reject };
-      this.queue.push(pending);
-      if (signal) this.withdrawOnAbort(pending, signal);
+      const pending = { request, deadlineMs, resolve, reject };
+      this.queue.push(signal ? this.withdrawOnAbort(pending, signal) : pending);
       if (this.pumping === undefined) this.pump();
     });
   }
@@ -246,14 +245,28 @@ export class Committer {
     for (const pending of overdue) pending.reject(error);
   }
 
-  private withdrawOnAbort(pending: PendingCommit, signal: AbortSignal): void {
+  /** A commit that still waits is withdrawn; one that was appended is not. The signal is let go when it is settled. */
+  private withdrawOnAbort(pending: PendingCommit, signal: AbortSignal): PendingCommit {
     const withdraw = () => {
-      const index = this.queue.indexOf(pending);
+      const index = this.queue.indexOf(guarded);
       if (index < 0) return; // Appended already.
       this.queue.splice(index, 1);
-      pending.reject(abortedError(signal));
+      guarded.reject(abortedError(signal));
     };
-    signal.addEventListener("abort", withdraw, { once: true });
+    const letGo = () => signal.removeEventListener("abort", withdraw);
+    const guarded: PendingCommit = {
+      ...pending,
+      resolve: (result) => {
+        letGo();
+        pending.resolve(result);
+      },
+      reject: (error) => {
+        letGo();
+        pending.reject(error);
+      },
+    };
+    signal.addEventListener("abort", withdraw);
+    return guarded;
   }
 
   private translate(error: unknown): SessionStoreError {

@@ -6,6 +6,7 @@
 
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
+import { Pace } from "../../fs/pace.js";
 import { readEntryFileIfExists, writeTemporaryFile } from "./entries/entry-file.js";
 import { StateWriter } from "./entries/state-writer.js";
 import type { JournalRecord } from "./journal/record.js";
@@ -52,7 +53,7 @@ export async function repairJournal(context: RepairContext): Promise<void> {
       });
       return;
     }
-    await new StateWriter(files, context.logger).write(collectKeyHistories(records));
+    await new StateWriter(files, new Pace(context.port), context.logger).write(collectKeyHistories(records));
     await beginNewJournal(files, last);
     for (const first of firsts) {
       const name = layout.segmentName(first);

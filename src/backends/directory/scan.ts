@@ -6,6 +6,7 @@
 
 import type { Cursor, DamagedSession, Snapshot, SnapshotEntry } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
+import { Pace } from "../../fs/pace.js";
 import type { Directory, Timer } from "../../fs/port.js";
 import { fixedLimits, type Limits } from "../../limits.js";
 import { readEntryFileIfExists, type StoredEntry } from "./entries/entry-file.js";
@@ -23,8 +24,6 @@ export interface ScanOptions {
   /** The scan needs nothing of the store any more. */
   readonly onEnded: () => void;
 }
-
-const sliceMs = 2;
 
 /** A scan that is read slowly is read ahead into memory after so long, up to so many bytes, and gives up its lock. */
 const readAheadAfterMs = 200;
@@ -64,6 +63,7 @@ export class DirectorySnapshot implements Snapshot {
   private readonly checkpointVersion: number;
   private readonly timers: readonly Timer[];
   private readonly steps: Iterator<Step>;
+  private readonly pace: Pace;
   /** Read ahead, not yet delivered. */
   private readonly ahead: Step[] = [];
   private aheadBytes = 0;
@@ -71,7 +71,6 @@ export class DirectorySnapshot implements Snapshot {
   private lock: LockFile | undefined;
   private ended: SessionStoreError | undefined;
   private complete = false;
-  private lastYieldMs: number;
 
   constructor(view: View, lock: LockFile | undefined, options: ScanOptions) {
     const { port, manifest } = view.files;
@@ -84,7 +83,7 @@ export class DirectorySnapshot implements Snapshot {
     this.overlays = view.segments
       .map((segment) => (segment.seal === undefined ? new Map(segment.overlay.changes) : segment.overlay.changes))
       .reverse();
-    this.lastYieldMs = port.monotonicMs();
+    this.pace = new Pace(port);
     this.steps = this.readSteps();
     this.timers = [
       port.startTimer(readAheadAfterMs, () => void this.readAhead()),
@@ -98,7 +97,7 @@ export class DirectorySnapshot implements Snapshot {
   async *[Symbol.asyncIterator](): AsyncGenerator<SnapshotEntry> {
     try {
       for (;;) {
-        await this.breathe();
+        await this.pace.breathe();
         if (this.ended) throw this.ended;
         if (this.options.signal?.aborted) throw abortedError(this.options.signal);
         const step = this.ahead.shift() ?? this.readStep();
@@ -126,7 +125,7 @@ export class DirectorySnapshot implements Snapshot {
       if (step === undefined) return;
       this.ahead.push(step);
       if ("error" in step && !("key" in step)) return;
-      await this.breathe();
+      await this.pace.breathe();
     }
   }
 
@@ -247,13 +246,6 @@ export class DirectorySnapshot implements Snapshot {
       this.options.onDamaged({ key, error: damage });
       return undefined;
     }
-  }
-
-  private async breathe(): Promise<void> {
-    const { port } = this.view.files;
-    if (port.monotonicMs() - this.lastYieldMs < sliceMs) return;
-    await port.yieldToEventLoop();
-    this.lastYieldMs = port.monotonicMs();
   }
 
   /** Without a lock file there is still a way to tell that no checkpoint came in between: the manifest. */

@@ -5,6 +5,7 @@
  */
 
 import type { Logger } from "../../../contract.js";
+import type { Pace } from "../../../fs/pace.js";
 import { type Directory, hasCode } from "../../../fs/port.js";
 import type { KeyHistory } from "../journal/sealed-segment.js";
 import * as layout from "../layout.js";
@@ -13,17 +14,17 @@ import { formatEntryFile, writeTemporaryFile } from "./entry-file.js";
 import { type FoldedState, foldKey } from "./fold.js";
 import { formatTrashFile } from "./trash-file.js";
 
-/** Files that are synced at the same time, and the longest slice of work between two turns of the event loop. */
+/** Files that are written and synced at the same time. */
 const parallelFilesMax = 8;
-const sliceMs = 2;
 
 export class StateWriter {
   private readonly files: StoreFiles;
+  private readonly pace: Pace;
   private readonly logger: Logger | undefined;
-  private lastYieldMs = 0;
 
-  constructor(files: StoreFiles, logger: Logger | undefined) {
+  constructor(files: StoreFiles, pace: Pace, logger: Logger | undefined) {
     this.files = files;
+    this.pace = pace;
     this.logger = logger;
   }
 
@@ -124,7 +125,7 @@ export class StateWriter {
         const item = items[next] as Item;
         next += 1;
         try {
-          await this.breathe();
+          await this.pace.breathe();
           await run(item);
         } catch (error) {
           failure ??= { error };
@@ -133,12 +134,5 @@ export class StateWriter {
     };
     await Promise.all(Array.from({ length: Math.min(parallelFilesMax, items.length) }, worker));
     if (failure) throw failure.error;
-  }
-
-  private async breathe(): Promise<void> {
-    const { port } = this.files;
-    if (port.monotonicMs() - this.lastYieldMs < sliceMs) return;
-    await port.yieldToEventLoop();
-    this.lastYieldMs = port.monotonicMs();
   }
 }

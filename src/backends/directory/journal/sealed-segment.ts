@@ -4,7 +4,7 @@ import { SessionStoreError } from "../../../errors.js";
 import type { File, Port } from "../../../fs/port.js";
 import { type CommitStamp, originStamp } from "../version.js";
 import type { JournalRecord, JsonObject, SealReason } from "./record.js";
-import { readRange, readRecords } from "./segment-file.js";
+import { eachRecord, type ReadRecord, readRange, readRecords } from "./segment-file.js";
 
 /** One change of one session, as it lies in the journal. */
 export interface JournaledChange extends CommitStamp {
@@ -33,25 +33,59 @@ export interface SegmentContent {
 }
 
 export function readSegment(port: Port, file: File, first: number): SegmentContent {
-  const { sizeBytes } = port.stat(file);
-  const records: JournalRecord[] = [];
-  let seal: SealReason | undefined;
-  let last: CommitStamp = { version: first - 1, record: originStamp.record };
-  let offset = 0;
-  readRecords(port, file, 0, sizeBytes, ({ record, endOffset }) => {
+  const reader = new SegmentReader(port, file, first);
+  for (const read of reader.reads) reader.take(read);
+  return reader.content;
+}
+
+/** The same, letting the event loop run between slices of work. */
+export async function readSegmentInSlices(
+  port: Port,
+  file: File,
+  first: number,
+  breathe: () => Promise<void> | undefined,
+): Promise<SegmentContent> {
+  const reader = new SegmentReader(port, file, first);
+  for (const read of reader.reads) {
+    reader.take(read);
+    await breathe();
+  }
+  return reader.content;
+}
+
+class SegmentReader {
+  readonly reads: Iterable<ReadRecord>;
+  private readonly file: File;
+  private readonly sizeBytes: number;
+  private readonly records: JournalRecord[] = [];
+  private seal: SealReason | undefined;
+  private last: CommitStamp;
+  private offset = 0;
+
+  constructor(port: Port, file: File, first: number) {
+    this.file = file;
+    this.sizeBytes = port.stat(file).sizeBytes;
+    this.last = { version: first - 1, record: originStamp.record };
+    this.reads = eachRecord(port, file, 0, this.sizeBytes);
+  }
+
+  take({ record, endOffset }: ReadRecord): void {
+    if (this.seal !== undefined) return;
     if (record.type === "commit") {
-      if (record.version !== last.version + 1) throw outOfOrder(file, record.version, last.version);
-      last = { version: record.version, record: record.record };
+      if (record.version !== this.last.version + 1) throw outOfOrder(this.file, record.version, this.last.version);
+      this.last = { version: record.version, record: record.record };
     } else if (record.type === "carry") {
-      last = { version: record.lastVersion, record: record.lastRecord };
+      this.last = { version: record.lastVersion, record: record.lastRecord };
     } else {
-      seal = record.reason;
+      this.seal = record.reason;
     }
-    records.push(record);
-    offset = endOffset;
-    return seal === undefined ? undefined : "stop";
-  });
-  return { records, seal, last, tailBytes: sizeBytes - offset };
+    this.records.push(record);
+    this.offset = endOffset;
+  }
+
+  get content(): SegmentContent {
+    return { records: this.records, seal: this.seal, last: this.last, tailBytes: this.sizeBytes - this.offset };
+  }
 }
 
 export function collectKeyHistories(records: readonly JournalRecord[]): Map<string, JournaledChange[]> {

@@ -25,14 +25,8 @@ export interface Tail {
   readonly lines: number;
 }
 
-/** Reads from `offset` to what the file holds now. `consume` may return "stop", and the records end there. */
-export function readRecords(
-  port: Port,
-  file: File,
-  offset: number,
-  sizeBytes: number,
-  consume: (read: ReadRecord) => "stop" | undefined,
-): void {
+/** The valid records from `offset` on, up to the first bytes that are none; as the file was when this began. */
+export function* eachRecord(port: Port, file: File, offset: number, sizeBytes: number): Generator<ReadRecord> {
   const bytes = readRange(port, file, offset, sizeBytes);
   let position = 0;
   for (let line = findLine(bytes, position); line; line = findLine(bytes, position)) {
@@ -40,8 +34,19 @@ export function readRecords(
     if (record === undefined) return;
     const lineBytes = line.next - position;
     position = line.next;
-    if (consume({ record, lineBytes, endOffset: offset + position }) === "stop") return;
+    yield { record, lineBytes, endOffset: offset + position };
   }
+}
+
+/** The same with a callback, which may return "stop". */
+export function readRecords(
+  port: Port,
+  file: File,
+  offset: number,
+  sizeBytes: number,
+  consume: (read: ReadRecord) => "stop" | undefined,
+): void {
+  for (const read of eachRecord(port, file, offset, sizeBytes)) if (consume(read) === "stop") return;
 }
 
 /** Looks at everything from `offset`, the end of the last valid record, to the end of the file. */
