@@ -297,74 +297,6 @@ export declare class SessionStoreError extends Error {
 export declare function shortenKey(key: string): string;
 export declare function fromSystemError(error: unknown, details: SessionStoreErrorDetails): SessionStoreError;
 
-// --- fs/port.d.ts
-export interface Directory {
-    readonly displayPath: string;
-}
-export interface File {
-    readonly displayPath: string;
-}
-export type FileKind = "file" | "directory" | "symlink" | "other";
-export interface FileStat {
-    readonly kind: FileKind;
-    readonly sizeBytes: number;
-    readonly mode: number;
-    readonly ownerUid: number;
-    readonly linkCount: number;
-    readonly device: number;
-    readonly inode: number;
-    readonly modifiedMs: number;
-}
-export interface DirectoryEntry {
-    readonly name: string;
-    readonly kind: FileKind;
-}
-export type OpenMode = "read" | "append" | "create" | "lock";
-export interface Timer {
-    cancel(): void;
-}
-export interface Port {
-    openRoot(path: string): Directory;
-    openDirectory(parent: Directory, name: string): Directory;
-    closeDirectory(directory: Directory): void;
-    statDirectory(directory: Directory): FileStat;
-    list(directory: Directory, entriesMax: number): DirectoryEntry[];
-    listInBatches(directory: Directory, batchSize: number): Iterable<DirectoryEntry[]>;
-    makeDirectory(parent: Directory, name: string, mode: number): void;
-    removeDirectory(parent: Directory, name: string): void;
-    syncDirectory(directory: Directory): Promise<void>;
-    open(directory: Directory, name: string, mode: OpenMode): File;
-    close(file: File): void;
-    stat(file: File): FileStat;
-    statName(directory: Directory, name: string): FileStat | undefined;
-    read(file: File, buffer: Uint8Array, position: number): number;
-    append(file: File, bytes: Uint8Array): number;
-    truncate(file: File, sizeBytes: number): void;
-    setMode(file: File, mode: number): void;
-    syncFile(file: File): Promise<void>;
-    rename(fromDirectory: Directory, fromName: string, toDirectory: Directory, toName: string): void;
-    unlink(directory: Directory, name: string): void;
-    statFileSystem(directory: Directory): {
-        readonly freeBytes: number;
-        readonly type: number;
-    };
-    readonly lockFamily: string;
-    tryLock(file: File, kind: "exclusive" | "shared"): boolean;
-    unlock(file: File): void;
-    describeLockHolder(file: File): string | undefined;
-    nowMs(): number;
-    monotonicMs(): number;
-    randomBytes(count: number): Uint8Array;
-    random(): number;
-    nap(microseconds: number): void;
-    sleep(ms: number, signal?: AbortSignal): Promise<void>;
-    yieldToEventLoop(): Promise<void>;
-    startTimer(ms: number, callback: () => void): Timer;
-    readonly processId: number;
-    readonly userId: number | undefined;
-}
-export declare function hasCode(error: unknown, ...codes: string[]): boolean;
-
 // --- index.d.ts
 export type { Frozen, OpenOptions, PatchOptions, RemoveOptions, SessionChange, SessionStore, Transaction, TransactionOptions, UpdateOptions, VersionedEntry, WatchOptions, WriteOptions, } from "./api.js";
 export type { Capabilities, Cursor, DamagedSession, Durability, Finding, KeyRule, Logger, SessionKind, SessionOrder, SessionPage, SessionQuery, SessionSummary, StoreStats, VersionToken, } from "./contract.js";
@@ -402,32 +334,10 @@ export declare const fixedLimits: Readonly<{
     strayFilesMax: 1024;
 }>;
 
-// --- open-options.d.ts
-import type { OpenOptions } from "./api.js";
-import type { Durability, KeyRule, Logger } from "./contract.js";
-import { type Limits } from "./limits.js";
-export interface CheckedOpenOptions {
-    readonly durability: Durability;
-    readonly readOnly: boolean;
-    readonly migrate: "auto" | "never";
-    readonly keyRule: KeyRule;
-    readonly lockWaitMs: number;
-    readonly conflictWaitMs: number;
-    readonly cacheBytes: number;
-    readonly limits: Readonly<Limits>;
-    readonly logger: Logger | undefined;
-}
-export declare function checkOpenOptions(given: OpenOptions | undefined): CheckedOpenOptions;
-export declare function checkLimits(given: Partial<Limits> | undefined): Readonly<Limits>;
-
 // --- open.d.ts
 import type { OpenOptions, SessionStore } from "./api.js";
-import type { Backend } from "./contract.js";
-import { type Port } from "./fs/port.js";
-import { type CheckedOpenOptions } from "./open-options.js";
 import type { SessionEntry } from "./sessions/entry.js";
 export declare function openSessionStore<Entry extends object = SessionEntry>(location: string, options?: OpenOptions): Promise<SessionStore<Entry>>;
-export declare function openBackend(port: Port, location: string, options: CheckedOpenOptions): Promise<Backend>;
 
 // --- sessions/entry.d.ts
 export type SessionChatType = "direct" | "group" | "channel";

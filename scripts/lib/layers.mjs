@@ -19,7 +19,7 @@ export const layers = [
   { name: "openclaw", pattern: /^openclaw\//, mayImport: ["open", "store", "api", "sessions", "base"] },
   {
     name: "open",
-    pattern: /^open(-options)?\.ts$/,
+    pattern: /^open(-options|-backend)?\.ts$/,
     mayImport: ["migrate", "store", "api", "backend", "sessions", "base", "fs"],
   },
   { name: "migrate", pattern: /^migrate\//, mayImport: ["store", "api", "backend", "sessions", "base", "fs"] },

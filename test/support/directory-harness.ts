@@ -4,7 +4,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { nodePort } from "../../src/fs/node-port.js";
-import { openBackend } from "../../src/open.js";
+import { openBackend } from "../../src/open-backend.js";
 import { checkOpenOptions } from "../../src/open-options.js";
 import { createSessionStore } from "../../src/store.js";
 import type { AnyEntry, Handle, Harness, HarnessOptions } from "../conformance/harness.js";
