@@ -4,14 +4,15 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { DirectoryBackend } from "../../../src/backends/directory/backend.js";
 import { parseStoreLocation, type StoreLocation } from "../../../src/backends/directory/layout.js";
-import { StoreFiles } from "../../../src/backends/directory/store-files.js";
+import type { Backend } from "../../../src/contract.js";
 import { SessionStoreError, type SessionStoreErrorCode } from "../../../src/errors.js";
-import { hasCode, type Port } from "../../../src/fs/port.js";
+import type { Port } from "../../../src/fs/port.js";
 import { defaultLimits } from "../../../src/limits.js";
-import { finishTakeOver } from "../../../src/migrate/original.js";
-import { type CreateOrTakeOverOptions, createOrTakeOver } from "../../../src/migrate/take-over.js";
+import { legacyPathOf } from "../../../src/migrate/result.js";
+import type { CreateOrTakeOverOptions } from "../../../src/migrate/take-over.js";
+import { openBackend } from "../../../src/open-backend.js";
+import { checkOpenOptions } from "../../../src/open-options.js";
 
 export const takeOverOptions: CreateOrTakeOverOptions = { keyRule: "openclaw", limits: defaultLimits, migrate: "auto" };
 
@@ -35,34 +36,9 @@ export async function openAndReadAll(
   }
 }
 
-export async function openOrTakeOver(
-  port: Port,
-  location: StoreLocation,
-  options = takeOverOptions,
-): Promise<DirectoryBackend> {
-  const backend = await openExisting(port, location).catch(async (error: unknown) => {
-    if (!hasCode(error, "ENOENT")) throw error;
-    await createOrTakeOver(port, location, options);
-    return await openExisting(port, location);
-  });
-  const files = StoreFiles.open(port, location, true);
-  try {
-    await finishTakeOver(port, location, files.manifest, options.logger);
-  } finally {
-    files.close();
-  }
-  return backend;
-}
-
-function openExisting(port: Port, location: StoreLocation): Promise<DirectoryBackend> {
-  return DirectoryBackend.open(port, location, {
-    durability: "commit",
-    readOnly: false,
-    lockWaitMs: 5_000,
-    cacheBytes: 1024 * 1024,
-    limits: defaultLimits,
-    logger: undefined,
-  });
+/** The very way that `openSessionStore` takes. */
+export function openOrTakeOver(port: Port, location: StoreLocation, options = takeOverOptions): Promise<Backend> {
+  return openBackend(port, legacyPathOf(location), { ...checkOpenOptions({}), ...options });
 }
 
 export async function rejectsWith(code: SessionStoreErrorCode, promise: Promise<unknown>): Promise<SessionStoreError> {

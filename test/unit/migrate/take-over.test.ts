@@ -13,7 +13,6 @@ import {
   inTemporaryDirectory,
   locationOf,
   openAndReadAll,
-  openOrTakeOver,
   rejectsWith,
   snapshotTree,
   takeOverOptions,
@@ -285,21 +284,24 @@ for (const code of ["EIO", "ENOSPC", "EACCES", "EMFILE"]) {
   });
 }
 
-test("a thousand sessions come over with progress, and a writer can go on at once", async () => {
-  const store = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`agent:main:${index}`, { index }]));
-  const machine = simulatedMachine(JSON.stringify(store));
-  const seen: number[] = [];
-  const onProgress = (done: number, total: number) => {
-    assert.equal(total, 1_000);
-    seen.push(done);
-  };
-  await run(machine, async (port) => {
-    const backend = await openOrTakeOver(port, simulated, { ...takeOverOptions, onProgress });
-    assert.deepEqual((await backend.read(["agent:main:999"])).get("agent:main:999")?.entry, { index: 999 });
-    await backend.close();
+test("ten thousand sessions come over, with progress for each", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const legacyPath = path.join(directory, "sessions.json");
+    const count = 10_000;
+    const store = Object.fromEntries(Array.from({ length: count }, (_, index) => [`agent:main:${index}`, { index }]));
+    fs.writeFileSync(legacyPath, JSON.stringify(store));
+    const seen: number[] = [];
+    const onProgress = (done: number, total: number) => {
+      assert.equal(total, count);
+      seen.push(done);
+    };
+    const location = locationOf(legacyPath);
+    await createOrTakeOver(nodePort(), location, { ...takeOverOptions, onProgress });
+    assert.deepEqual(
+      seen,
+      Array.from({ length: count }, (_, index) => index + 1),
+    );
+    const sessions = await openAndReadAll(nodePort(), location);
+    assert.deepEqual(Object.fromEntries(sessions), store);
   });
-  assert.deepEqual(
-    seen,
-    Array.from({ length: 1_000 }, (_, index) => index + 1),
-  );
 });
