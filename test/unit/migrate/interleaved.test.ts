@@ -56,11 +56,11 @@ test("two processes that open a legacy store, with two switches where it matters
   let runs = 0;
   const run = (schedule: Schedule) => openTogether([opener(), opener()], schedule);
   for await (const _ of enumerateSchedules(run, 2, ({ method }) => decisive.includes(method))) runs += 1;
-  assert.ok(runs > 50, `${runs} runs`);
+  assert.ok(runs > 15, `${runs} runs`);
 });
 
 test("of three processes that open a legacy store at random, one killed on the way, none loses a session", async () => {
-  for (let seed = 1; seed <= 60; seed += 1) {
+  for (let seed = 1; seed <= 40; seed += 1) {
     const random = new SeededRandom(seed);
     const programs = [opener({ killAtCall: 1 + random.below(140), tear: random.chance(0.5) }), opener(), opener()];
     await openTogether(programs, randomSchedule(seed));
@@ -68,7 +68,7 @@ test("of three processes that open a legacy store at random, one killed on the w
 });
 
 test("what an old gateway writes during a take-over is in the store, in the file or in its backup", async () => {
-  for (let seed = 1; seed <= 60; seed += 1) {
+  for (let seed = 1; seed <= 40; seed += 1) {
     const machine = makeMachine();
     const programs = [opener(), { module, export: "oldGateway", argument: { writes: 3 } }, opener()];
     const result = await runInterleaved<string[], string>({ machine, programs, schedule: randomSchedule(seed) });
