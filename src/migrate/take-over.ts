@@ -209,7 +209,7 @@ function legacyStore(location: StoreLocation): SessionStoreError {
     operation: "open the store",
     path: legacyPathOf(location),
     onDisk: untouched,
-    nextStep: 'Open it with { migrate: "auto" }, or run `sessiondir migrate`.',
+    nextStep: 'Open it for writing with { migrate: "auto" }, or run `sessiondir migrate`.',
   });
 }
 
