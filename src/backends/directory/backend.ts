@@ -26,6 +26,7 @@ import { hasCode, type Port } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
 import { ChangeFollower } from "./changes.js";
 import { checkStore } from "./check.js";
+import { refuseNetworkFileSystem } from "./file-system.js";
 import { lockNames, type StoreLocation } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { Manifest } from "./manifest.js";
@@ -140,6 +141,7 @@ export class DirectoryBackend implements Backend {
   private async start(): Promise<void> {
     const { strandedSegments } = this.view.rebuild();
     if (this.writing === undefined) return;
+    refuseNetworkFileSystem(this.port, this.files.store, this.options.logger);
     this.writing.testLocks();
     // Whoever created the store may have died between its rename and the sync that makes it durable; what is
     // acknowledged here must not vanish with the directory's name.

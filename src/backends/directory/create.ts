@@ -12,6 +12,7 @@ import { type Directory, hasCode, type Port } from "../../fs/port.js";
 import { checksumOf } from "./checksum.js";
 import { EntryDirectory } from "./entries/entry-directory.js";
 import { formatEntryFile, writeTemporaryFile } from "./entries/entry-file.js";
+import { refuseNetworkFileSystem } from "./file-system.js";
 import * as layout from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import { formatManifest, layoutVersion, type Manifest, manifestKind, type Provenance } from "./manifest.js";
@@ -53,6 +54,7 @@ export async function createStore(
 ): Promise<CreateOutcome> {
   const parent = await openOrMakeParent(port, location.parentPath);
   try {
+    refuseNetworkFileSystem(port, parent);
     const lock = openLock(port, parent, layout.lockNames(location.directoryName).checkpoint);
     try {
       await acquire(port, lock);
