@@ -10,7 +10,11 @@ function portOn(fileSystemType: number): Port {
   machine.makeDirectory("/home/agent");
   const port = machine.process("p");
   return new Proxy(port as Port, {
-    get: (target, name) => (name === "lockFamily" ? "ofd" : Reflect.get(target, name, target)),
+    get: (target, name) => {
+      if (name === "lockFamily") return "ofd";
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
   });
 }
 
