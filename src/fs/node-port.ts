@@ -42,7 +42,11 @@ export function createNodePort(): Port {
   const locks = loadKernelLocks();
   const napCell = new Int32Array(new SharedArrayBuffer(4));
   return {
-    openRoot: (directoryPath) => openDirectoryAt(path.resolve(directoryPath), path.resolve(directoryPath)),
+    openRoot: (directoryPath) => {
+      const real = fs.realpathSync(directoryPath);
+      // Where paths are used as addresses, links in them must be gone.
+      return openDirectoryAt(real, addressesByDescriptor ? path.resolve(directoryPath) : real);
+    },
     openDirectory: (parent, name) => openDirectoryAt(address(parent, name), path.join(parent.displayPath, name)),
     closeDirectory: (directory) => {
       const { descriptor } = directory as NodeDirectory;

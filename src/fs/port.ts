@@ -59,7 +59,7 @@ export interface Timer {
 
 export interface Port {
   // --- directories -----------------------------------------------------------------------------------------------
-  /** Opens a directory by path. The path may contain symlinks above its last component; the last one may not be one. */
+  /** Opens a directory by a path that its user chose, links and all; from then on only names inside it are used. */
   openRoot(path: string): Directory;
   openDirectory(parent: Directory, name: string): Directory;
   closeDirectory(directory: Directory): void;
