@@ -11,6 +11,7 @@ const processes = 4;
 const incrementsEach = 2_500;
 const ownSessions = 100;
 const killed = 12;
+const killedOneByOne = 4;
 const sharedKeys = Array.from({ length: 4 }, (_, index) => `agent:main:shared:${index}`);
 const heldKey = sharedKeys[0] as string;
 const seed = 20_260_101;
@@ -31,10 +32,10 @@ async function watchToTheEnd(store: SessionStore<Entry>, since: string): Promise
 }
 
 /** One process after the other is killed shortly after its first acknowledgement. */
-async function killSome(place: TemporaryPlace, chain: number, count: number): Promise<WorkerProcess[]> {
+async function killSome(place: TemporaryPlace, chain: number): Promise<WorkerProcess[]> {
   const random = new SeededRandom(seed + chain);
   const victims: WorkerProcess[] = [];
-  for (let index = 0; index < count; index += 1) {
+  for (let index = 0; index < killedOneByOne; index += 1) {
     const victim = await WorkerProcess.start();
     victims.push(victim);
     await victim.call("open", { location: place.location });
@@ -79,7 +80,7 @@ test("four processes count exactly, beside processes that are killed and one tha
           worker.call("increment", { ...half, keys: own }),
         ]);
       });
-      const killing = [killSome(place, 0, killed / 2), killSome(place, 1, killed / 2)];
+      const killing = Array.from({ length: killed / killedOneByOne }, (_, chain) => killSome(place, chain));
       await Promise.all(counting);
       const victims = (await Promise.all(killing)).flat();
 
@@ -118,7 +119,7 @@ async function checkCounts(
   const writers = new Map<string, WorkerProcess>();
   for (const [index, worker] of workers.entries()) writers.set(`worker-${index}`, worker);
   for (const [index, victim] of victims.entries()) {
-    writers.set(`victim-${Math.floor(index / (killed / 2))}-${index % (killed / 2)}`, victim);
+    writers.set(`victim-${Math.floor(index / killedOneByOne)}-${index % killedOneByOne}`, victim);
   }
   assert.equal(victims.length, killed);
   const commits = new Map<string, number>();
