@@ -285,6 +285,7 @@ export interface SessionStoreErrorDetails {
 export declare class SessionStoreError extends Error {
     readonly name = "SessionStoreError";
     readonly code: SessionStoreErrorCode;
+    readonly problem: string;
     readonly operation: string | undefined;
     readonly path: string | undefined;
     readonly key: string | undefined;

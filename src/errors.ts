@@ -56,6 +56,8 @@ export interface SessionStoreErrorDetails {
 export class SessionStoreError extends Error {
   override readonly name = "SessionStoreError";
   readonly code: SessionStoreErrorCode;
+  /** What is wrong, alone: the message adds where, what is on disk and what to do. */
+  readonly problem: string;
   readonly operation: string | undefined;
   readonly path: string | undefined;
   readonly key: string | undefined;
@@ -67,6 +69,7 @@ export class SessionStoreError extends Error {
   constructor(code: SessionStoreErrorCode, problem: string, details: SessionStoreErrorDetails = {}) {
     super(composeMessage(problem, details), details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
+    this.problem = problem;
     this.operation = details.operation;
     this.path = details.path;
     this.key = details.key === undefined ? undefined : shortenKey(details.key);

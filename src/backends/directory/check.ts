@@ -101,7 +101,7 @@ function* checkJournal(files: StoreFiles, view: View): Generator<Finding> {
   } catch (error) {
     if (!(error instanceof SessionStoreError)) throw error;
     view.dropAll();
-    yield corrupt("", error.message);
+    yield corrupt("", error.problem);
     return;
   }
   yield* checkJournalEnd(view);
@@ -242,10 +242,14 @@ function catchDamage(key: string | undefined, path: string | undefined, read: ()
       code: error.code,
       ...(path === undefined ? {} : { path }),
       ...(key === undefined ? {} : { key }),
-      message: error.cause instanceof SessionStoreError ? `${error.message} (${error.cause.message})` : error.message,
-      nextStep: error.nextStep ?? repairStep,
+      message: describe(error),
+      nextStep: error.code === "entry_damaged" ? repairStep : (error.nextStep ?? repairStep),
     };
   }
+}
+
+function describe(error: SessionStoreError): string {
+  return error.cause instanceof SessionStoreError ? `${error.problem}: ${error.cause.problem}` : error.problem;
 }
 
 function stray(entry: DirectoryEntry, path: string): Finding {
@@ -279,5 +283,6 @@ function relativePath(files: StoreFiles, directory: Directory, name: string): st
 }
 
 function messageOf(error: unknown): string {
+  if (error instanceof SessionStoreError) return describe(error);
   return error instanceof Error ? error.message : String(error);
 }

@@ -71,8 +71,12 @@ function findDamage(files: StoreFiles, directory: Directory, entry: DirectoryEnt
     return { directory, name, path, key: stored.key, problem: "has the name of another session" };
   } catch (error) {
     if (!(error instanceof SessionStoreError)) throw error;
-    return { directory, name, path, key, problem: error.message };
+    return { directory, name, path, key, problem: describeProblem(error) };
   }
+}
+
+function describeProblem(error: SessionStoreError): string {
+  return error.cause instanceof SessionStoreError ? `${error.problem}: ${error.cause.problem}` : error.problem;
 }
 
 async function repairFile(

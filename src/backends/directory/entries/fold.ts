@@ -103,7 +103,7 @@ function readBase(entries: EntryDirectory, key: string): { stored: FoldedState |
   try {
     return { stored: entries.read(key) };
   } catch (error) {
-    if (error instanceof SessionStoreError && error.code === "entry_damaged") return { damage: error.message };
+    if (error instanceof SessionStoreError && error.code === "entry_damaged") return { damage: error.problem };
     throw error;
   }
 }
