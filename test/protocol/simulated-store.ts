@@ -80,6 +80,16 @@ export function killBefore({ port, process }: StartedStore, matches: (call: Port
   };
 }
 
+/** Asynchronous calls that match do not begin before `matches` says false; they ask again every 10 ms. */
+export function holdBackWhile({ port, process }: StartedStore, matches: (call: PortCall) => boolean): void {
+  port.before = (call) => {
+    if (!matches(call)) return undefined;
+    return (async () => {
+      while (matches(call)) await process.sleep(10);
+    })();
+  };
+}
+
 // --- what is committed -------------------------------------------------------------------------------------------------
 
 export function request(
