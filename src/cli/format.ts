@@ -17,6 +17,11 @@ export function formatCount(count: number): string {
   return Number.isSafeInteger(count) ? count.toLocaleString("en-US") : String(count);
 }
 
+/** "1 finding", "2 findings". */
+export function countOf(count: number, thing: string): string {
+  return `${formatCount(count)} ${thing}${count === 1 ? "" : "s"}`;
+}
+
 /** A positive whole number, for options. */
 export function parseCount(text: string): number {
   const count = Number(text);

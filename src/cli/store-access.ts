@@ -73,7 +73,16 @@ async function open(location: string, readOnly: boolean): Promise<CommandStore> 
   try {
     return await openSessionStore(location, { readOnly, migrate: "never", logger: warnings });
   } catch (error) {
-    if (!(error instanceof SessionStoreError) || error.code !== "legacy_store") throw error;
+    if (!(error instanceof SessionStoreError)) throw error;
+    if (error.code === "store_missing") {
+      throw new SessionStoreError("store_missing", "there is no store", {
+        operation: "open the store",
+        path: error.path ?? location,
+        nextStep: "Check the path. No command creates a store; the library does when it opens one for writing.",
+        cause: error,
+      });
+    }
+    if (error.code !== "legacy_store") throw error;
     throw new SessionStoreError("legacy_store", "this is a legacy sessions.json that no store has taken over yet", {
       operation: "open the store",
       path: location,

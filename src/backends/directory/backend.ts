@@ -140,7 +140,10 @@ export class DirectoryBackend implements Backend {
 
   private async start(): Promise<void> {
     const { strandedSegments } = this.view.rebuild();
-    if (this.writing === undefined) return;
+    if (this.writing === undefined) {
+      this.warnOfDamage(strandedSegments.length > 0 || endLooksDamaged(this.view));
+      return;
+    }
     refuseNetworkFileSystem(this.port, this.files.store, this.options.logger);
     this.writing.testLocks();
     // Whoever created the store may have died between its rename and the sync that makes it durable; what is
@@ -150,6 +153,17 @@ export class DirectoryBackend implements Backend {
     if (strandedSegments.length > 0) await this.writing.alone(() => setAsideStranded(this.view));
     if (endLooksDamaged(this.view)) await committer.exclusively("recover the journal", () => {});
     this.writing.startMaintenance();
+  }
+
+  /** A reader may not recover anything: it serves what is whole, and says that there may be more. */
+  private warnOfDamage(looksDamaged: boolean): void {
+    if (!looksDamaged) return;
+    this.options.logger?.warn(
+      `the journal is not whole behind version ${this.view.last.version}; run \`sessiondir verify\``,
+      {
+        path: this.location,
+      },
+    );
   }
 
   /** What was fixed when the store was created. */

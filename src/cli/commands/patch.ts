@@ -1,6 +1,7 @@
 /** `sessiondir patch KEY field=value ...`: sets and unsets top-level fields of one session. */
 
 import type { Command } from "commander";
+import { SessionStoreError } from "../../errors.js";
 import { setField } from "../../sessions/entry-value.js";
 import { type CommonOptions, defineCommand } from "../command.js";
 import { UsageError } from "../failures.js";
@@ -38,16 +39,31 @@ export function definePatch(program: Command): void {
 async function patch(options: PatchOptions, [key, ...assignments]: string[]): Promise<number> {
   const fields = readFields(assignments, options);
   const entry = await withWritableStore(options, (store) =>
-    store.patch(key!, fields, {
-      createIfMissing: options.create ?? false,
-      actor: "cli",
-      ...(options.ifVersion === undefined ? {} : { ifVersion: options.ifVersion }),
-      ...(options.reason === undefined ? {} : { reason: options.reason }),
-    }),
+    store
+      .patch(key!, fields, {
+        createIfMissing: options.create ?? false,
+        actor: "cli",
+        ...(options.ifVersion === undefined ? {} : { ifVersion: options.ifVersion }),
+        ...(options.reason === undefined ? {} : { reason: options.reason }),
+      })
+      .catch((error: unknown) => {
+        // The library's advice is for programs.
+        if (error instanceof SessionStoreError && error.code === "not_found") throw notFound(key!, store.location);
+        throw error;
+      }),
   );
   if (options.json) printJson({ key, entry });
   else printLine(`${color.green("patched")} ${safeText(key!)}: ${Object.keys(fields).map(safeText).join(", ")}`);
   return 0;
+}
+
+function notFound(key: string, path: string): SessionStoreError {
+  return new SessionStoreError("not_found", "there is no such session", {
+    operation: "patch",
+    key,
+    path,
+    nextStep: "Add --create to create it, or see which there are: sessiondir list --search TEXT.",
+  });
 }
 
 /** A field that is to be removed has the value `undefined`. */

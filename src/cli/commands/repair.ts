@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import { type CommonOptions, defineCommand } from "../command.js";
 import { exitFailed } from "../failures.js";
+import { countOf } from "../format.js";
 import { findLocation, warnings } from "../store-access.js";
 import { color, printJson, printLine, safeText, startProgress } from "../terminal.js";
 
@@ -53,10 +54,10 @@ function summarize(report: {
   findingsBefore: number;
   findingsAfter: number;
 }): string {
-  if (report.dryRun)
-    return `${report.findingsBefore} findings, ${report.actions.length} things to do; nothing was changed`;
+  const counted = `${countOf(report.findingsBefore, "finding")}, ${countOf(report.actions.length, "thing")}`;
+  if (report.dryRun) return `${counted} to do; nothing was changed`;
   if (report.findingsBefore === 0 && report.actions.length === 0) return color.green("ok: nothing to repair");
   const left =
     report.findingsAfter === 0 ? "nothing is wrong any more" : `${report.findingsAfter} left: run sessiondir verify`;
-  return `${report.findingsBefore} findings, ${report.actions.length} things done; ${left}`;
+  return `${counted} done; ${left}`;
 }

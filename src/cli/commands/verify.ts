@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { Finding } from "../../contract.js";
 import { type CommonOptions, defineCommand } from "../command.js";
 import { exitFailed } from "../failures.js";
+import { countOf } from "../format.js";
 import { withReadOnlyStore } from "../store-access.js";
 import { color, printJson, printLine, safeText, startProgress } from "../terminal.js";
 
@@ -35,7 +36,11 @@ async function verify(options: CommonOptions): Promise<number> {
     printJson({ ok: findings.length === 0, errors, warnings, findings });
   } else {
     for (const finding of findings) printFinding(finding);
-    printLine(findings.length === 0 ? color.green("ok: nothing is wrong") : `${errors} errors, ${warnings} warnings`);
+    printLine(
+      findings.length === 0
+        ? color.green("ok: nothing is wrong")
+        : `${countOf(errors, "error")}, ${countOf(warnings, "warning")}`,
+    );
   }
   return findings.length === 0 ? 0 : exitFailed;
 }
