@@ -221,6 +221,7 @@ export class DirectoryBackend implements Backend {
       const reset = follower.start(since);
       if (reset) yield reset;
       let pollMs = watchPollMinMs;
+      let sleep: Promise<void> | undefined;
       while (!ended.aborted) {
         const woken = this.nextChange;
         let delivered = false;
@@ -230,7 +231,15 @@ export class DirectoryBackend implements Backend {
           yield change;
         }
         pollMs = delivered ? watchPollMinMs : Math.min(watchPollMaxMs, pollMs + 1);
-        await this.waitForChange(woken, pollMs, ended);
+        // Commits of this process wake at once; those of others are found by looking at the end of the journal. A sleep
+        // that was overtaken is waited for again, so that a busy watcher does not pile up timers.
+        sleep ??= this.port
+          .sleep(pollMs, ended)
+          .catch(() => {})
+          .finally(() => {
+            sleep = undefined;
+          });
+        await Promise.race([woken, sleep]);
       }
     } catch (error) {
       throw this.translate(error, "watch");
@@ -334,19 +343,6 @@ export class DirectoryBackend implements Backend {
         this.nextChange = this.armWatchers();
       };
     });
-  }
-
-  /** Commits of this process wake at once; those of others are found by looking at the end of the journal. */
-  private async waitForChange(woken: Promise<void>, pollMs: number, ended: AbortSignal): Promise<void> {
-    const stop = new AbortController();
-    const either = AbortSignal.any([ended, stop.signal]);
-    try {
-      await Promise.race([woken, this.port.sleep(pollMs, either)]);
-    } catch {
-      // Ended: the caller looks at the signal.
-    } finally {
-      stop.abort();
-    }
   }
 
   private translate(error: unknown, operation: string): SessionStoreError {

@@ -41,6 +41,8 @@ export class StateWriter {
       } finally {
         this.files.port.closeDirectory(trash);
       }
+      // Its own name too: whoever made trash/ may have died right after, or it may have been just now.
+      await this.files.port.syncDirectory(this.files.store);
     }
     const touched = new Set<Directory>();
     await this.inParallel([...histories.values()], async (history) => {
