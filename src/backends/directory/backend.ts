@@ -78,8 +78,6 @@ export class DirectoryBackend implements Backend {
   private readonly closedController = new AbortController();
   private closing: Promise<void> | undefined;
   private readonly scans = new Set<DirectorySnapshot>();
-  private wakeWatchers: () => void = () => {};
-  private nextChange: Promise<void>;
 
   /** Opens an existing store; ENOENT passes through when there is none. Recovers what a crash left, if it may write. */
   static async open(port: Port, location: StoreLocation, options: DirectoryBackendOptions): Promise<DirectoryBackend> {
@@ -118,7 +116,6 @@ export class DirectoryBackend implements Backend {
     this.limits = options.limits;
     this.readOnly = options.readOnly;
     this.view = new View(files, options.cacheBytes, options.readOnly);
-    this.nextChange = this.armWatchers();
     this.summaries = new Summaries({
       scan: () => this.scan({ onDamaged: () => {} }),
       refresh: () => this.view.refresh(),
@@ -223,7 +220,6 @@ export class DirectoryBackend implements Backend {
       let pollMs = watchPollMinMs;
       let sleep: Promise<void> | undefined;
       while (!ended.aborted) {
-        const woken = this.nextChange;
         let delivered = false;
         for (const change of follower.poll()) {
           if (ended.aborted) return;
@@ -239,7 +235,7 @@ export class DirectoryBackend implements Backend {
           .finally(() => {
             sleep = undefined;
           });
-        await Promise.race([woken, sleep]);
+        await this.wokenOr(sleep);
       }
     } catch (error) {
       throw this.translate(error, "watch");
@@ -336,12 +332,21 @@ export class DirectoryBackend implements Backend {
 
   // --- waking watchers -------------------------------------------------------------------------------------------
 
-  private armWatchers(): Promise<void> {
+  private readonly sleepingWatchers = new Set<() => void>();
+
+  private wakeWatchers(): void {
+    for (const wake of this.sleepingWatchers) wake();
+    this.sleepingWatchers.clear();
+  }
+
+  /** Not a race with one long-lived promise: that would keep every wait of an idle watcher in memory. */
+  private wokenOr(sleep: Promise<void>): Promise<void> {
     return new Promise((resolve) => {
-      this.wakeWatchers = () => {
+      this.sleepingWatchers.add(resolve);
+      void sleep.then(() => {
+        this.sleepingWatchers.delete(resolve);
         resolve();
-        this.nextChange = this.armWatchers();
-      };
+      });
     });
   }
 
