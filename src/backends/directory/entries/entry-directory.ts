@@ -40,13 +40,20 @@ export class EntryDirectory {
     return place && readEntryFileIfExists(this.port, place.directory, place.name, key, this.owner);
   }
 
-  /** P17: whether the file at this key's name is the intact entry of another session, which must not be replaced. */
-  holdsAnotherSession(key: string): boolean {
+  /**
+   * P17: whether the name of this key is, on this disk, also the name of another session, whose entry lies there and must
+   * not be replaced. A mere copy of another session's file under this name is damage like any other.
+   */
+  nameIsTakenByAnother(key: string): boolean {
     const place = this.findPlace(key);
     if (place === undefined) return false;
     try {
       const stored = readEntryFileIfExists(this.port, place.directory, place.name, undefined, this.owner);
-      return stored !== undefined && stored.key !== key;
+      if (stored === undefined || stored.key === key) return false;
+      const other = this.findPlace(stored.key);
+      const there = this.port.statName(place.directory, place.name);
+      const others = other && this.port.statName(other.directory, other.name);
+      return there !== undefined && others?.inode === there.inode && others.device === there.device;
     } catch {
       return false;
     }

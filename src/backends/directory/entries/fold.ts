@@ -23,8 +23,8 @@ export interface TrashedState {
 
 export type FoldedAction =
   | { readonly action: "none" }
-  | { readonly action: "unlink" }
-  /** `replacesDamaged`: an unreadable file lies there; a copy of it must be kept. */
+  /** `removesDamaged`, `replacesDamaged`: an unreadable file lies there, which must be kept. */
+  | { readonly action: "unlink"; readonly removesDamaged: boolean }
   | { readonly action: "write"; readonly state: FoldedState; readonly replacesDamaged: boolean }
   /** The changes were made on something that is not there. The file, if there is one, stays as it is (P16). */
   | { readonly action: "quarantine"; readonly problem: string };
@@ -66,7 +66,7 @@ export function foldKey(entries: EntryDirectory, history: KeyHistory): FoldedKey
     }
   }
   const baseIsDamaged = "damage" in base;
-  if (changed && baseIsDamaged && entries.holdsAnotherSession(key)) {
+  if (changed && baseIsDamaged && entries.nameIsTakenByAnother(key)) {
     return { key, trashed, result: { action: "quarantine", problem: base.damage } };
   }
   return { key, trashed, result: toAction(changed, state, baseIsDamaged) };
@@ -78,7 +78,7 @@ function toAction(
   baseIsDamaged: boolean,
 ): FoldedAction {
   if (!changed) return { action: "none" };
-  if (state === "absent") return { action: "unlink" };
+  if (state === "absent") return { action: "unlink", removesDamaged: baseIsDamaged };
   if ("broken" in state) return { action: "quarantine", problem: state.broken };
   return { action: "write", state, replacesDamaged: baseIsDamaged };
 }

@@ -76,7 +76,7 @@ export class StateWriter {
       case "write":
         return this.putEntry(key, result.state, result.replacesDamaged);
       case "unlink":
-        return this.unlinkEntry(key);
+        return this.unlinkEntry(key, result.removesDamaged);
     }
   }
 
@@ -90,11 +90,13 @@ export class StateWriter {
     return place.directory;
   }
 
-  private unlinkEntry(key: string): Directory | undefined {
+  private unlinkEntry(key: string, removesDamaged: boolean): Directory | undefined {
     const place = this.files.entries.findPlace(key);
     if (place === undefined) return undefined;
     try {
-      this.files.port.unlink(place.directory, place.name);
+      // What is damaged is kept, whatever it is; and a directory could not be unlinked at all (P16).
+      if (removesDamaged) this.files.quarantineMove(place.directory, place.name);
+      else this.files.port.unlink(place.directory, place.name);
     } catch (error) {
       if (!hasCode(error, "ENOENT")) throw error;
     }
