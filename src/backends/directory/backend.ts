@@ -117,7 +117,7 @@ export class DirectoryBackend implements Backend {
     this.readOnly = options.readOnly;
     this.view = new View(files, options.cacheBytes, options.readOnly);
     this.summaries = new Summaries({
-      scan: () => this.scan({ onDamaged: () => {} }),
+      scan: () => this.scan({ onDamaged: ({ error }) => this.warn(`a session is not listed: ${error.message}`) }),
       refresh: () => this.view.refresh(),
       read: (key) => this.view.read(key),
     });
@@ -150,17 +150,18 @@ export class DirectoryBackend implements Backend {
     if (strandedSegments.length > 0) await this.writing.alone(() => setAsideStranded(this.view));
     if (endLooksDamaged(this.view)) await committer.exclusively("recover the journal", () => {});
     this.writing.startMaintenance();
+    // A writer that was killed may have left commits that were never synced: they are as old as this store says.
+    this.writing.syncSoon();
   }
 
   /** A reader may not recover anything: it serves what is whole, and says that there may be more. */
   private warnOfDamage(looksDamaged: boolean): void {
-    if (!looksDamaged) return;
-    this.options.logger?.warn(
-      `the journal is not whole behind version ${this.view.last.version}; run \`sessiondir verify\``,
-      {
-        path: this.location,
-      },
-    );
+    if (looksDamaged)
+      this.warn(`the journal is not whole behind version ${this.view.last.version}; run \`sessiondir verify\``);
+  }
+
+  private warn(message: string): void {
+    this.options.logger?.warn(message, { path: this.location });
   }
 
   /** What was fixed when the store was created. */
@@ -261,7 +262,7 @@ export class DirectoryBackend implements Backend {
     if (this.writing === undefined) return;
     try {
       this.view.refresh();
-      await this.writing.durability.wait(this.view.last.version);
+      await this.writing.durability.wait(this.view.last);
     } catch (error) {
       throw this.translate(error, "sync");
     }

@@ -214,7 +214,9 @@ export class Committer {
       pending.resolve(result);
       return;
     }
-    this.durability.wait(record.version).then(() => pending.resolve(result), pending.reject);
+    this.durability
+      .wait({ version: record.version, record: record.record })
+      .then(() => pending.resolve(result), pending.reject);
   }
 
   private rotateBestEffort(): void {

@@ -6,11 +6,11 @@
 
 import type { Logger } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
-import { formatToken } from "./version.js";
+import { type CommitStamp, formatToken } from "./version.js";
 import type { LiveSegment, View } from "./view.js";
 
 interface Waiter {
-  readonly version: number;
+  readonly stamp: CommitStamp;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -33,12 +33,12 @@ export class Durability {
     this.logger = logger;
   }
 
-  /** Resolves when every commit up to `version` is durable. Rejects with `outcome_unknown` when a sync failed. */
-  wait(version: number): Promise<void> {
-    if (version <= this.durableVersion) return Promise.resolve();
-    if (this.poison) return Promise.reject(this.unknownOutcome(version, this.poison));
+  /** Resolves when every commit up to this one is durable. Rejects with `outcome_unknown` when a sync failed. */
+  wait(stamp: CommitStamp): Promise<void> {
+    if (stamp.version <= this.durableVersion) return Promise.resolve();
+    if (this.poison) return Promise.reject(this.unknownOutcome(stamp, this.poison));
     return new Promise((resolve, reject) => {
-      this.waiters.push({ version, resolve, reject });
+      this.waiters.push({ stamp, resolve, reject });
       this.start();
     });
   }
@@ -136,22 +136,22 @@ export class Durability {
       });
     }
     const limit = this.poison ? Number.POSITIVE_INFINITY : target;
-    this.settleWaiters(limit, (waiter) => waiter.reject(this.unknownOutcome(waiter.version, error)));
+    this.settleWaiters(limit, (waiter) => waiter.reject(this.unknownOutcome(waiter.stamp, error)));
   }
 
   private settleWaiters(version: number, settle: (waiter: Waiter) => void): void {
-    const due = this.waiters.filter((waiter) => waiter.version <= version);
-    this.waiters = this.waiters.filter((waiter) => waiter.version > version);
+    const due = this.waiters.filter((waiter) => waiter.stamp.version <= version);
+    this.waiters = this.waiters.filter((waiter) => waiter.stamp.version > version);
     for (const waiter of due) settle(waiter);
   }
 
-  private unknownOutcome(version: number, cause: unknown): SessionStoreError {
+  private unknownOutcome(stamp: CommitStamp, cause: unknown): SessionStoreError {
     return new SessionStoreError("outcome_unknown", "the commit was written, but the disk did not confirm it", {
       operation: "sync the journal",
       path: this.view.files.journal.displayPath,
       onDisk: "Other readers may have seen it; a power cut may still undo it.",
       nextStep: "Read the session again before repeating the change.",
-      version: formatToken({ version, record: "00000000" }, this.view.files.manifest.incarnation),
+      version: formatToken(stamp, this.view.files.manifest.incarnation),
       cause,
     });
   }

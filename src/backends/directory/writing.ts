@@ -175,10 +175,11 @@ export class WritingParts {
       });
   }
 
-  private syncSoon(): void {
+  /** Within half a second, what was committed by now is durable. */
+  syncSoon(): void {
     this.syncTimer ??= this.port.startTimer(fixedLimits.intervalSyncMs, () => {
       this.syncTimer = undefined;
-      this.durability.wait(this.view.last.version).catch((error) => {
+      this.durability.wait(this.view.last).catch((error) => {
         this.options.logger?.warn("commits could not be made durable", { error: String(error) });
       });
     });
@@ -216,7 +217,7 @@ export class WritingParts {
     } catch {
       return; // Moved, fenced or damaged: there is nothing of ours to bring to an end.
     }
-    await this.durability.wait(this.view.last.version);
+    await this.durability.wait(this.view.last);
     if (this.view.last.version <= this.files.readManifest().checkpoint.version) return;
     try {
       await this.checkpoint();

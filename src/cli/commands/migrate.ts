@@ -54,7 +54,8 @@ function asError({ error, storePath }: MigrationResult): SessionStoreError {
 function describe(result: MigrationResult, dryRun: boolean): string {
   const { outcome, legacyEntries, migratedEntries, storePath, directoryPath, backupPath } = result;
   if (outcome === "already_directory") return `Nothing to do: ${safeText(directoryPath)} is a directory store already.`;
-  if (outcome === "skipped_empty") return `Nothing to do: ${safeText(storePath)} holds no session.`;
+  if (outcome === "skipped_empty")
+    return `Nothing to do: ${safeText(storePath)} holds no session. A gateway that opens it gets an empty store.`;
   if (dryRun) return `would migrate ${legacyEntries} sessions into ${safeText(directoryPath)}; nothing was changed`;
   const original = backupPath === undefined ? "" : `\nThe original is ${safeText(backupPath)}.`;
   return `${color.green("migrated")} ${migratedEntries} of ${legacyEntries} sessions into ${safeText(directoryPath)}.${original}`;
