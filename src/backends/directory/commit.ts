@@ -111,7 +111,11 @@ export class Committer {
 
   private pump(): void {
     // The uncontended commit is done before the caller's promise is even returned.
-    if (this.lock.tryAcquire()) this.serveUnderLock();
+    try {
+      if (this.lock.tryAcquire()) this.serveUnderLock();
+    } catch (error) {
+      this.rejectWaiting(error);
+    }
     if (this.queue.length > 0) {
       this.pumping = this.pumpSlowly().finally(() => {
         this.pumping = undefined;
@@ -124,7 +128,13 @@ export class Committer {
     await this.view.files.port.yieldToEventLoop();
     while (this.queue.length > 0) {
       const head = this.queue[0] as PendingCommit;
-      const acquired = await this.lock.acquire(() => this.queue[0]?.deadlineMs ?? head.deadlineMs);
+      let acquired: boolean;
+      try {
+        acquired = await this.lock.acquire(() => this.queue[0]?.deadlineMs ?? head.deadlineMs);
+      } catch (error) {
+        this.rejectWaiting(error);
+        return;
+      }
       if (acquired) {
         this.serveUnderLock();
         await this.view.files.port.yieldToEventLoop();
@@ -143,12 +153,17 @@ export class Committer {
       }
     } catch (error) {
       // The journal could not be made ready: whoever waits would meet the same.
-      const waiting = this.queue;
-      this.queue = [];
-      for (const pending of waiting) pending.reject(this.translate(error));
+      this.rejectWaiting(error);
     } finally {
       this.lock.release();
     }
+  }
+
+  /** Whoever is told that nothing was written must not be served later. */
+  private rejectWaiting(error: unknown): void {
+    const waiting = this.queue;
+    this.queue = [];
+    for (const pending of waiting) pending.reject(this.translate(error));
   }
 
   private serve(pending: PendingCommit): void {

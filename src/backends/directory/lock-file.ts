@@ -45,10 +45,17 @@ export class LockFile {
   tryExclusiveChecked(): boolean {
     for (let attempt = 0; attempt < 3; attempt += 1) {
       if (!this.tryExclusive()) return false;
-      if (this.isInPlace()) return true;
-      this.release();
+      let inPlace = false;
+      try {
+        inPlace = this.isInPlace();
+      } finally {
+        // Also when that could not be told: a lock that nobody knows to be held is held for ever.
+        if (!inPlace) this.release();
+      }
+      if (inPlace) return true;
+      const replacement = this.openFile();
       this.port.close(this.file);
-      this.file = this.openFile();
+      this.file = replacement;
     }
     return false;
   }
