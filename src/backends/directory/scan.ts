@@ -5,7 +5,7 @@
  */
 
 import type { Cursor, DamagedSession, Snapshot, SnapshotEntry } from "../../contract.js";
-import { SessionStoreError } from "../../errors.js";
+import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { Pace } from "../../fs/pace.js";
 import type { Directory, Timer } from "../../fs/port.js";
 import { fixedLimits, type Limits } from "../../limits.js";
@@ -146,7 +146,7 @@ export class DirectorySnapshot implements Snapshot {
     } catch (error) {
       this.complete = true;
       this.release();
-      return { error };
+      return { error: fromSystemError(error, { operation: "scan", path: this.view.files.store.displayPath }) };
     }
     if (!step.done) return step.value;
     this.complete = true;

@@ -218,8 +218,8 @@ export class WritingParts {
       return; // Moved, fenced or damaged: there is nothing of ours to bring to an end.
     }
     await this.durability.wait(this.view.last);
-    if (this.view.last.version <= this.files.readManifest().checkpoint.version) return;
     try {
+      if (this.view.last.version <= this.files.readManifest().checkpoint.version) return;
       await this.checkpoint();
     } catch (error) {
       this.options.logger?.warn("the last checkpoint did not come to its end; the journal keeps everything", {
