@@ -5,6 +5,7 @@
 
 import type { FrozenEntry } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
+import { hasCode } from "../../../fs/port.js";
 import { freezeParsedJson } from "../../../sessions/entry-value.js";
 import { applyPatch } from "../../../sessions/patch.js";
 import type { JournaledChange, KeyHistory } from "../journal/sealed-segment.js";
@@ -99,11 +100,29 @@ function patchState(
   return { version: change.version, record: change.record, entry: applyPatch(state.entry, set, change.unset ?? []) };
 }
 
-function readBase(entries: EntryDirectory, key: string): { stored: FoldedState | undefined } | { damage: string } {
+function readBase(
+  entries: EntryDirectory,
+  key: string,
+  attemptsLeft = readAttemptsMax,
+): { stored: FoldedState | undefined } | { damage: string } {
   try {
     return { stored: entries.read(key) };
   } catch (error) {
-    if (error instanceof SessionStoreError && error.code === "entry_damaged") return { damage: error.problem };
-    throw error;
+    if (!(error instanceof SessionStoreError && error.code === "entry_damaged")) throw error;
+    const { cause } = error;
+    if (hasCode(cause, "EIO") && attemptsLeft > 1) return readBase(entries, key, attemptsLeft - 1);
+    // A file that cannot be read just now is not damaged. To go on without it would drop changes that were
+    // acknowledged; so this checkpoint fails, and the journal keeps them for the next one.
+    if (isRefusalOfTheSystem(cause)) throw cause;
+    return { damage: error.problem };
   }
+}
+
+/** A sector that is gone fails every time, and must not block its segment for ever (P16). */
+const readAttemptsMax = 3;
+
+/** True for errors that do not come from what lies there: a link, a directory or bad bytes stay what they are. */
+function isRefusalOfTheSystem(cause: unknown): boolean {
+  if (!(cause instanceof Error) || cause instanceof SessionStoreError || !("syscall" in cause)) return false;
+  return !hasCode(cause, "EIO", "ELOOP", "EMLINK", "EISDIR", "ENOTDIR", "ENXIO", "ENODEV");
 }
