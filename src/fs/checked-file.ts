@@ -13,7 +13,7 @@ export interface StoreOwner {
 
 /** Opens an ordinary file of the store. Errors of the system (ENOENT ...) pass through, unsafe files are `unsafe_path`. */
 export function openChecked(port: Port, directory: Directory, name: string, mode: OpenMode, owner: StoreOwner): File {
-  const file = port.open(directory, name, mode);
+  const file = refusingOtherKinds(`${directory.displayPath}/${name}`, "file", () => port.open(directory, name, mode));
   try {
     const problem = findFileProblem(port.stat(file), owner);
     if (problem) throw unsafe(`this file ${problem}`, file.displayPath);
@@ -33,9 +33,14 @@ export function findFileProblem(stat: FileStat, owner: StoreOwner): string | und
   return undefined;
 }
 
+/** Opens a directory; anything else of that name is `unsafe_path`. ENOENT passes through. */
+export function openRealDirectory(port: Port, parent: Directory, name: string): Directory {
+  return refusingOtherKinds(`${parent.displayPath}/${name}`, "directory", () => port.openDirectory(parent, name));
+}
+
 /** Opens a directory of the store; it may not be a link, somebody else's, or writable by group or others. */
 export function openCheckedDirectory(port: Port, parent: Directory, name: string, owner: StoreOwner): Directory {
-  const directory = port.openDirectory(parent, name);
+  const directory = openRealDirectory(port, parent, name);
   try {
     const problem = findDirectoryProblem(port.statDirectory(directory), owner);
     if (problem) throw unsafe(`this directory ${problem}`, directory.displayPath);
@@ -92,10 +97,29 @@ export function shortWrite(written: number, wanted: number): Error {
   return Object.assign(new Error(`ENOSPC: only ${written} of ${wanted} bytes could be written`), { code: "ENOSPC" });
 }
 
-function unsafe(problem: string, path: string): SessionStoreError {
+/** Some kinds of files are refused by the system already; its error names neither the path nor the reason. */
+const kindsBySystemError: Record<string, string> = {
+  ELOOP: "a symbolic link",
+  EISDIR: "a directory",
+  ENOTDIR: "not a directory",
+  ENXIO: "a socket or device",
+};
+
+function refusingOtherKinds<Opened>(path: string, wanted: "file" | "directory", open: () => Opened): Opened {
+  try {
+    return open();
+  } catch (error) {
+    const kind = kindsBySystemError[String((error as { code?: unknown } | undefined)?.code)];
+    if (kind === undefined) throw error;
+    throw unsafe(`this ${wanted} is ${kind}`, path, error);
+  }
+}
+
+function unsafe(problem: string, path: string, cause?: unknown): SessionStoreError {
   return new SessionStoreError("unsafe_path", problem, {
     path,
     onDisk: "It was not read and not changed.",
     nextStep: "Find out who made it, then remove it or move it away.",
+    cause,
   });
 }

@@ -123,8 +123,8 @@ async function deriveManifest(context: RepairContext, store: Directory): Promise
 function listFirsts(context: RepairContext, journal: Directory): number[] {
   const firsts: number[] = [];
   for (const batch of context.port.listInBatches(journal, 512)) {
-    for (const { name } of batch) {
-      const first = layout.parseSegmentName(name);
+    for (const { name, kind } of batch) {
+      const first = kind === "file" ? layout.parseSegmentName(name) : undefined;
       if (first !== undefined) firsts.push(first);
     }
   }

@@ -8,6 +8,7 @@ import {
   findDirectoryProblem,
   openChecked,
   openCheckedDirectory,
+  openRealDirectory,
   readWhole,
   type StoreOwner,
   writeNewFile,
@@ -60,7 +61,7 @@ export class StoreFiles {
     };
     try {
       const parent = keep(port.openRoot(location.parentPath));
-      const store = keep(port.openDirectory(parent, location.directoryName));
+      const store = keep(openRealDirectory(port, parent, location.directoryName));
       const stat = port.statDirectory(store);
       const owner: StoreOwner = { uid: port.userId === undefined ? undefined : stat.ownerUid };
       const problem = findDirectoryProblem(stat, owner) ?? (readOnly ? undefined : findWriterProblem(port, owner));
@@ -180,8 +181,9 @@ export class StoreFiles {
   /** The first versions of all segments there are, oldest first. */
   listSegments(): number[] {
     const firsts: number[] = [];
-    for (const { name } of this.port.list(this.journal, journalFilesMax)) {
-      const first = layout.parseSegmentName(name);
+    for (const { name, kind } of this.port.list(this.journal, journalFilesMax)) {
+      // What only has the name of a segment leads nowhere, and must not keep anybody from the others.
+      const first = kind === "file" ? layout.parseSegmentName(name) : undefined;
       if (first !== undefined) firsts.push(first);
     }
     return firsts.sort((a, b) => a - b);
