@@ -1,0 +1,133 @@
+/** A store and users who may not write to it. Only a root user can become somebody else to try it. */
+
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { openSessionStore } from "../../src/index.js";
+import { type TemporaryPlace, withPlace } from "../process/support/temporary-store.js";
+import { WorkerProcess } from "../process/support/worker-process.js";
+import { rejectsWith } from "../support/store-reading.js";
+import { digestTree, healthyKeys, makeStore, victimEntry, victimKey } from "./support/store-tree.js";
+
+const timeout = 60_000;
+const nobody = 65_534;
+const skip = !canBeNobody() && "skipped: needs a root user, and a checkout that other users may read";
+
+/** Another user must be able to reach this program, too. */
+function canBeNobody(): boolean {
+  if (process.geteuid?.() !== 0) return false;
+  for (let at = fileURLToPath(new URL(".", import.meta.url)); at !== path.dirname(at); at = path.dirname(at)) {
+    if ((fs.statSync(at).mode & 0o005) !== 0o005) return false;
+  }
+  return true;
+}
+
+/** Everybody may read, nobody but the owner may write. */
+function openToReaders(place: TemporaryPlace): void {
+  fs.chmodSync(place.parent, 0o755);
+  for (const name of fs.readdirSync(place.parent, { recursive: true, encoding: "utf8" })) {
+    const at = path.join(place.parent, name);
+    fs.chmodSync(at, fs.statSync(at).isDirectory() ? 0o755 : 0o644);
+  }
+}
+
+const lockFiles: Record<string, (place: TemporaryPlace) => void> = {
+  "lock files that it may read": () => {},
+  "lock files that it may not open": (place) => {
+    for (const name of fs.readdirSync(place.parent)) {
+      if (name.endsWith(".lock")) fs.chmodSync(path.join(place.parent, name), 0o600);
+    }
+  },
+  "no lock files": (place) => {
+    for (const name of fs.readdirSync(place.parent)) {
+      if (name.endsWith(".lock")) fs.rmSync(path.join(place.parent, name));
+    }
+  },
+};
+
+for (const [what, make] of Object.entries(lockFiles)) {
+  test(`a reader without permission to write reads everything, with ${what}`, { skip, timeout }, async () => {
+    await withPlace(async (place) => {
+      await makeStore(place);
+      openToReaders(place);
+      make(place);
+      const before = digestTree(place.parent);
+      await using reader = await WorkerProcess.start({ uid: nobody });
+      await reader.call("open", { location: place.location, options: { readOnly: true } });
+      assert.deepEqual(await reader.call("get", { key: victimKey }), victimEntry);
+      assert.deepEqual(await reader.call("list"), [victimKey, ...healthyKeys].sort());
+      assert.equal((await reader.call("getAll")).length, 4);
+      await assert.rejects(reader.call("set", { key: victimKey, entry: {} }), { code: "read_only" });
+      await assert.rejects(reader.call("checkpoint"), { code: "read_only" });
+      assert.deepEqual(digestTree(place.parent), before, "a reader leaves nothing behind");
+      await reader.call("close");
+      assert.deepEqual(digestTree(place.parent), before);
+    });
+  });
+}
+
+test("a reader without permission to write follows a writer at work", { skip, timeout }, async () => {
+  await withPlace(async (place) => {
+    await makeStore(place);
+    openToReaders(place);
+    await using reader = await WorkerProcess.start({ uid: nobody });
+    await reader.call("open", { location: place.location, options: { readOnly: true } });
+    // Until the next rotation: new segments are for the owner only.
+    const store = await openSessionStore<Record<string, unknown>>(place.location);
+    for (let n = 1; n <= 5; n += 1) {
+      await store.patch(victimKey, { n });
+      assert.deepEqual(await reader.call("get", { key: victimKey }), { ...victimEntry, n });
+    }
+    await store.close();
+  });
+});
+
+test("somebody who may not write is told so when opening for writing, and changes nothing", {
+  skip,
+  timeout,
+}, async () => {
+  await withPlace(async (place) => {
+    await makeStore(place);
+    openToReaders(place);
+    const before = digestTree(place.parent);
+    await using other = await WorkerProcess.start({ uid: nobody });
+    await assert.rejects(other.call("open", { location: place.location }), {
+      code: "unsafe_path",
+      message: /belongs to user 0/,
+    });
+    assert.deepEqual(digestTree(place.parent), before);
+    // Who may not even look at it gets that answer, and not "there is no store".
+    fs.chmodSync(place.directory, 0o700);
+    const reading = other.call("open", { location: place.location, options: { readOnly: true } });
+    await assert.rejects(reading, { code: "permission_denied" });
+  });
+});
+
+test("a superuser does not write into the store of another user, nor trust foreign files in it", {
+  skip,
+  timeout,
+}, async () => {
+  await withPlace(async (place) => {
+    await makeStore(place);
+    for (const name of ["", ...fs.readdirSync(place.parent, { recursive: true, encoding: "utf8" })]) {
+      fs.lchownSync(path.join(place.parent, name), nobody, nobody);
+    }
+    const before = digestTree(place.parent);
+    await rejectsWith("unsafe_path", openSessionStore(place.location));
+    const reading = await openSessionStore<Record<string, unknown>>(place.location, { readOnly: true });
+    assert.deepEqual(await reading.get(victimKey), victimEntry);
+    await reading.close();
+    assert.deepEqual(digestTree(place.parent), before);
+
+    await using owner = await WorkerProcess.start({ uid: nobody });
+    await owner.call("open", { location: place.location });
+    await owner.call("set", { key: victimKey, entry: { n: 2 } });
+    await owner.call("close");
+    // A file that somebody else put there is not taken for the store's own.
+    fs.chmodSync(path.join(place.directory, "state.json"), 0o644);
+    fs.lchownSync(path.join(place.directory, "state.json"), 0, 0);
+    await assert.rejects(owner.call("open", { location: place.location }), { code: "unsafe_path" });
+  });
+});
