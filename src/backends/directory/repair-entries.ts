@@ -157,7 +157,8 @@ async function putAgain(
   reason: string,
 ): Promise<void> {
   const { port } = files;
-  if (!files.quarantineCopy(damaged.directory, damaged.name)) files.quarantineMove(damaged.directory, damaged.name);
+  if (!(await files.quarantineCopy(damaged.directory, damaged.name)))
+    files.quarantineMove(damaged.directory, damaged.name);
   const record = writer.appendCommit({
     operations: [{ type: "put", key, entry: entry as Record<string, unknown> }],
     commitId: undefined,

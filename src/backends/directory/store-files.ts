@@ -149,8 +149,23 @@ export class StoreFiles {
     }
   }
 
-  /** Keeps a copy of an ordinary file of ours; false when it is none. */
-  quarantineCopy(directory: Directory, name: string): boolean {
+  /** The same, and on the disk when it resolves: for what is then replaced, or leaves the journal. */
+  async quarantineDurably(name: string, bytes: Uint8Array): Promise<void> {
+    const directory = this.openOrMakePart(layout.quarantineName);
+    try {
+      const copyName = layout.quarantineFileName(this.port.nowMs(), checksumOf(bytes), name);
+      await writeTemporaryFile(this.port, directory, copyName, bytes).catch((error) => {
+        if (!hasCode(error, "EEXIST")) throw error;
+      });
+      await this.port.syncDirectory(directory);
+    } finally {
+      this.port.closeDirectory(directory);
+    }
+    await this.port.syncDirectory(this.store);
+  }
+
+  /** Keeps a copy of an ordinary file of ours, durably; false when it is none. */
+  async quarantineCopy(directory: Directory, name: string): Promise<boolean> {
     let bytes: Uint8Array;
     try {
       const file = openChecked(this.port, directory, name, "read", this.owner);
@@ -163,7 +178,7 @@ export class StoreFiles {
       if (hasCode(error, "ENOENT")) return true;
       return false;
     }
-    this.quarantine(name, bytes);
+    await this.quarantineDurably(name, bytes);
     return true;
   }
 

@@ -71,7 +71,7 @@ export class StateWriter {
         // on the disk yet, so the directory must be synced all the same (P8).
         return this.files.entries.findPlace(key)?.directory;
       case "quarantine":
-        this.quarantineRecords(key, history, result.problem);
+        await this.quarantineRecords(key, history, result.problem);
         return undefined;
       case "write":
         return this.putEntry(key, result.state, result.replacesDamaged);
@@ -82,7 +82,7 @@ export class StateWriter {
 
   private async putEntry(key: string, state: FoldedState, replacesDamaged: boolean): Promise<Directory | undefined> {
     const place = this.files.entries.makePlace(key);
-    if (replacesDamaged && !this.files.quarantineCopy(place.directory, place.name)) {
+    if (replacesDamaged && !(await this.files.quarantineCopy(place.directory, place.name))) {
       // Not a file we may read - a link, a FIFO, another session's entry. Moving it away keeps it and frees its name.
       this.files.quarantineMove(place.directory, place.name);
     }
@@ -103,10 +103,10 @@ export class StateWriter {
     return place.directory;
   }
 
-  /** P16: one damaged session must not block its segment for ever. */
-  private quarantineRecords(key: string, history: KeyHistory, problem: string): void {
+  /** P16: one damaged session must not block its segment for ever. What is put aside is durable before that goes on. */
+  private async quarantineRecords(key: string, history: KeyHistory, problem: string): Promise<void> {
     const lines = history.map((change) => `${JSON.stringify(change)}\n`).join("");
-    this.files.quarantine(`${this.files.entries.fileName(key)}.records.jsonl`, Buffer.from(lines, "utf8"));
+    await this.files.quarantineDurably(`${this.files.entries.fileName(key)}.records.jsonl`, Buffer.from(lines, "utf8"));
     this.logger?.warn("a session could not be checkpointed; its journal records were copied to quarantine/", {
       path: this.files.store.displayPath,
       problem,
