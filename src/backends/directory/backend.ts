@@ -30,7 +30,7 @@ import { refuseNetworkFileSystem } from "./file-system.js";
 import { lockNames, type StoreLocation } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { Manifest } from "./manifest.js";
-import { endLooksDamaged, setAsideStranded } from "./recover.js";
+import { endLooksDamaged, findLostCommits, setAsideStranded } from "./recover.js";
 import { closedError, type DirectorySnapshot, startScan } from "./scan.js";
 import { StoreFiles } from "./store-files.js";
 import { Summaries } from "./summaries.js";
@@ -77,6 +77,8 @@ export class DirectoryBackend implements Backend {
   private readonly writing: WritingParts | undefined;
   private readonly closedController = new AbortController();
   private closing: Promise<void> | undefined;
+  /** Readers may open a store whose journal is damaged, to look at it: `check` and `close` work, the rest says this. */
+  private lostCommits: SessionStoreError | undefined;
   private readonly scans = new Set<DirectorySnapshot>();
 
   /** Opens an existing store; ENOENT passes through when there is none. Recovers what a crash left, if it may write. */
@@ -118,7 +120,7 @@ export class DirectoryBackend implements Backend {
     this.view = new View(files, options.cacheBytes, options.readOnly);
     this.summaries = new Summaries({
       scan: () => this.scan({ onDamaged: ({ error }) => this.warn(`a session is not listed: ${error.message}`) }),
-      refresh: () => this.view.refresh(),
+      refresh: () => this.refresh(),
       read: (key) => this.view.read(key),
     });
     this.view.onCommit = (record) => {
@@ -138,7 +140,7 @@ export class DirectoryBackend implements Backend {
   private async start(): Promise<void> {
     const { strandedSegments } = this.view.rebuild();
     if (this.writing === undefined) {
-      this.warnOfDamage(strandedSegments.length > 0 || endLooksDamaged(this.view));
+      this.lostCommits = findLostCommits(this.view, strandedSegments);
       return;
     }
     refuseNetworkFileSystem(this.port, this.files.store, this.options.logger);
@@ -154,10 +156,10 @@ export class DirectoryBackend implements Backend {
     this.writing.syncSoon();
   }
 
-  /** A reader may not recover anything: it serves what is whole, and says that there may be more. */
-  private warnOfDamage(looksDamaged: boolean): void {
-    if (looksDamaged)
-      this.warn(`the journal is not whole behind version ${this.view.last.version}; run \`sessiondir verify\``);
+  /** Brings the view up to date, unless it is known to lack commits that were acknowledged. */
+  private refresh(): void {
+    if (this.lostCommits) throw this.lostCommits;
+    this.view.refresh();
   }
 
   private warn(message: string): void {
@@ -172,7 +174,7 @@ export class DirectoryBackend implements Backend {
   async read(keys: readonly string[]): Promise<Map<string, Versioned>> {
     const found = new Map<string, Versioned>();
     try {
-      this.view.refresh();
+      this.refresh();
       for (const key of keys) {
         const versioned = this.view.read(key);
         if (versioned) found.set(key, versioned);
@@ -189,6 +191,7 @@ export class DirectoryBackend implements Backend {
 
   async scan(options: { onDamaged?: (damaged: DamagedSession) => void; signal?: AbortSignal } = {}): Promise<Snapshot> {
     try {
+      this.refresh();
       const snapshot = await startScan(this.view, this.scanLock, {
         limits: this.limits,
         lockWaitMs: this.options.lockWaitMs,
@@ -216,6 +219,7 @@ export class DirectoryBackend implements Backend {
     const follower = new ChangeFollower(this.view);
     const ended = AbortSignal.any([this.closedController.signal, ...(options.signal ? [options.signal] : [])]);
     try {
+      this.refresh();
       const reset = follower.start(since);
       if (reset) yield reset;
       let pollMs = watchPollMinMs;
@@ -247,7 +251,7 @@ export class DirectoryBackend implements Backend {
 
   async cursor(): Promise<Cursor> {
     try {
-      this.view.refresh();
+      this.refresh();
     } catch (error) {
       throw this.translate(error, "cursor");
     }
@@ -261,7 +265,7 @@ export class DirectoryBackend implements Backend {
   async sync(): Promise<void> {
     if (this.writing === undefined) return;
     try {
-      this.view.refresh();
+      this.refresh();
       await this.writing.durability.wait(this.view.last);
     } catch (error) {
       throw this.translate(error, "sync");
@@ -278,7 +282,7 @@ export class DirectoryBackend implements Backend {
 
   async stats(): Promise<StoreStats> {
     try {
-      this.view.refresh();
+      this.refresh();
     } catch (error) {
       throw this.translate(error, "stats");
     }

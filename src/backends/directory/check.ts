@@ -114,15 +114,12 @@ function* checkJournalEnd(view: View): Generator<Finding> {
   const { sizeBytes } = port.stat(segment.file);
   if (segment.seal !== undefined || sizeBytes <= segment.offset) return;
   const tail = inspectTail(port, segment.file, segment.offset, sizeBytes);
-  if (!tail.hasWholeLines) return;
+  if (!tail.hasWholeLines || !tail.beginsBadly) return;
   const lost = view.last.version + 1;
   const name = layout.segmentName(segment.first);
   if (tail.laterRecords.some((record) => record.durable >= lost)) {
     yield corrupt(name, `version ${lost} is damaged, and a later record says that it was durable`);
-  } else if (
-    tail.laterRecords.length === 0 ||
-    tail.laterRecords.every((record) => record.type !== "commit" || record.version > lost)
-  ) {
+  } else {
     yield {
       severity: "warning",
       code: "journal_tail",

@@ -18,6 +18,7 @@ import type {
   Versioned,
 } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
+import { Pace } from "../../fs/pace.js";
 import type { CommitLock } from "./commit-lock.js";
 import type { Durability } from "./durability.js";
 import type { CommitRecord, JsonObject, RecordOperation } from "./journal/record.js";
@@ -54,6 +55,7 @@ export class Committer {
   private readonly lockFile: LockFile;
   private readonly durability: Durability;
   private readonly options: CommitterOptions;
+  private readonly pace: Pace;
   private queue: PendingCommit[] = [];
   private pumping: Promise<void> | undefined;
 
@@ -71,6 +73,7 @@ export class Committer {
     this.lockFile = lockFile;
     this.durability = durability;
     this.options = options;
+    this.pace = new Pace(view.files.port);
   }
 
   commit(request: CommitRequest): Promise<CommitResult> {
@@ -226,7 +229,11 @@ export class Committer {
     };
     if (this.options.durabilityMode === "interval") {
       this.options.onUnsynced();
-      pending.resolve(result);
+      // A caller that awaits one commit after the other never lets the event loop run: syncs and checkpoints would
+      // starve, and the journal grow without end.
+      const turn = this.pace.breathe();
+      if (turn) void turn.then(() => pending.resolve(result));
+      else pending.resolve(result);
       return;
     }
     this.durability

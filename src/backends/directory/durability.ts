@@ -83,7 +83,7 @@ export class Durability {
     const segments = this.view.segments.filter((segment) => segment.seal !== "suspect");
     for (const segment of segments) {
       const { offset } = segment;
-      if (segment.dropped || segment.syncedOffset >= offset) continue;
+      if (segment.retired || segment.syncedOffset >= offset) continue;
       segment.pins += 1;
       try {
         await port.syncFile(segment.file);
@@ -95,13 +95,20 @@ export class Durability {
       }
     }
     const unnamed = segments.filter((segment) => !segment.nameSynced);
-    if (unnamed.length === 0) return undefined;
-    try {
-      await port.syncDirectory(journal);
-    } catch (error) {
-      return { segment: unnamed[0] as LiveSegment, error };
+    if (unnamed.length > 0) {
+      try {
+        await port.syncDirectory(journal);
+      } catch (error) {
+        return { segment: unnamed[0] as LiveSegment, error };
+      }
+      for (const segment of unnamed) segment.nameSynced = true;
     }
-    for (const segment of unnamed) segment.nameSynced = true;
+    // What is sealed and synced to its end will not be synced again: a long backlog must not cost a descriptor each.
+    for (const segment of segments) {
+      if (segment !== this.view.current && segment.seal !== undefined && segment.syncedOffset === segment.offset) {
+        this.view.retire(segment);
+      }
+    }
     return undefined;
   }
 

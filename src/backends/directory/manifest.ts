@@ -73,13 +73,27 @@ export function parseManifest(text: string, path: string): Manifest {
   ) {
     throw newer(`layout ${fields.layoutVersion}; this version knows layout ${layoutVersion}`, path);
   }
-  if (fields.kind !== manifestKind) throw damaged(`has the unknown kind ${JSON.stringify(fields.kind)?.slice(0, 80)}`);
+  if (typeof fields.kind === "string" && fields.kind !== manifestKind) throw foreign(fields.kind, path);
+  if (fields.kind !== manifestKind) throw damaged("does not say what it is");
   if (!documentIsIntact(text)) throw damaged("has a wrong checksum");
   if (!hasValidFields(fields)) throw damaged("misses fields or has fields of the wrong type");
   const manifest = fields as unknown as Manifest;
   const unknown = manifest.features.required.filter((feature) => !knownRequiredFeatures.includes(feature));
   if (unknown.length > 0) throw newer(`the feature ${unknown.join(", ")}, which this version does not know`, path);
   return manifest;
+}
+
+/** Repairing somebody else's directory would make it ours; so this is not called damage. */
+function foreign(kind: string, path: string): SessionStoreError {
+  return new SessionStoreError(
+    "unsupported_layout",
+    `the directory is a store of another kind, ${JSON.stringify(kind.slice(0, 80))}`,
+    {
+      path,
+      onDisk: "Nothing was touched.",
+      nextStep: "Use the program that wrote it, or move it away to begin a new store here.",
+    },
+  );
 }
 
 function newer(what: string, path: string): SessionStoreError {

@@ -17,6 +17,7 @@
  * Rows 6 and 9 are decided by the view, without a lock; the others here.
  */
 
+import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
 import type { JournalRecord } from "./journal/record.js";
 import { inspectTail, readRange } from "./journal/segment-file.js";
@@ -45,17 +46,11 @@ function cutTail(view: View, segment: LiveSegment, sizeBytes: number): void {
 
 /** Rows 7 and 8: segments that nothing leads to. Rebuilds the view first, because somebody may have been faster. */
 export function setAsideStranded(view: View): void {
-  const { port, journal, owner } = view.files;
+  const { port, journal } = view.files;
   const { strandedSegments } = view.rebuild();
   if (strandedSegments.length === 0) return;
-  for (const first of strandedSegments) {
-    const file = openChecked(port, journal, layout.segmentName(first), "read", owner);
-    try {
-      refuseIfDurable(view, inspectTail(port, file, 0, port.stat(file).sizeBytes).laterRecords);
-    } finally {
-      port.close(file);
-    }
-  }
+  const lost = findLostCommits(view, strandedSegments);
+  if (lost) throw lost;
   // The newest first: if this is interrupted, what is left is still stranded.
   for (const first of [...strandedSegments].reverse()) {
     const name = layout.segmentName(first);
@@ -74,9 +69,36 @@ function refuseIfDurable(view: View, laterRecords: readonly JournalRecord[]): vo
   const witness = laterRecords.find((record) => record.durable >= lost);
   if (witness === undefined) return;
   throw view.damagedJournal(
-    `version ${lost} is damaged, and a later record says that it was durable`,
-    "journal/ was left as it is; commits up to the damage can be read with { readOnly: true }.",
+    `version ${lost} is missing or damaged, and a later record says that it was durable`,
+    "journal/ was left as it is.",
   );
+}
+
+/**
+ * The same question for a reader, which changes nothing: the error that a writer would get, if what lies behind the end
+ * of this view shows that acknowledged commits are lost. `undefined` also when the rest is only what a crash leaves.
+ */
+export function findLostCommits(view: View, strandedSegments: readonly number[]): SessionStoreError | undefined {
+  const { port, journal, owner } = view.files;
+  try {
+    const { current } = view;
+    if (current.seal === undefined) {
+      const tail = inspectTail(port, current.file, current.offset, port.stat(current.file).sizeBytes);
+      if (tail.beginsBadly) refuseIfDurable(view, tail.laterRecords);
+    }
+    for (const first of strandedSegments) {
+      const file = openChecked(port, journal, layout.segmentName(first), "read", owner);
+      try {
+        refuseIfDurable(view, inspectTail(port, file, 0, port.stat(file).sizeBytes).laterRecords);
+      } finally {
+        port.close(file);
+      }
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof SessionStoreError) return error;
+    throw error;
+  }
 }
 
 /** Whether the end of the journal needs a look under the lock, as far as can be seen without one. */

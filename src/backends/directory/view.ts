@@ -38,7 +38,9 @@ export interface LiveSegment {
   nameSynced: boolean;
   /** Syncs under way; the descriptor stays open until they end (P6). */
   pins: number;
-  dropped: boolean;
+  /** No longer needed: closed as soon as nothing is under way on it. */
+  retired: boolean;
+  closed: boolean;
 }
 
 /** What one lockless look at the journal could not decide, because only the holder of the commit lock may (P3, P10). */
@@ -156,6 +158,8 @@ export class View {
         return port.stat(segment.file).linkCount > 0 ? "current" : "slept";
       }
       this.segments.push(next);
+      // A reader syncs nothing, so a segment that it has read to its seal needs no descriptor.
+      if (this.openMode === "read") this.retire(segment);
     }
   }
 
@@ -239,8 +243,7 @@ export class View {
     while (this.segments.length > 1 && (this.segments[0] as LiveSegment).lastVersion <= version) {
       const dropped = this.segments.shift() as LiveSegment;
       this.keepWarm(dropped);
-      dropped.dropped = true;
-      if (dropped.pins === 0) this.files.port.close(dropped.file);
+      this.retire(dropped);
     }
     for (const segment of this.segments) segment.overlay.cutChains(version);
     this.changeCount += 1;
@@ -248,7 +251,20 @@ export class View {
 
   unpin(segment: LiveSegment): void {
     segment.pins -= 1;
-    if (segment.dropped && segment.pins === 0) this.files.port.close(segment.file);
+    this.closeIfRetired(segment);
+  }
+
+  /** Lets the descriptor go: of a segment that is dropped, or sealed and synced, when only its overlay is needed. */
+  retire(segment: LiveSegment): void {
+    segment.retired = true;
+    this.closeIfRetired(segment);
+  }
+
+  /** P6: no descriptor is closed while a sync on it runs. */
+  private closeIfRetired(segment: LiveSegment): void {
+    if (!segment.retired || segment.closed || segment.pins > 0) return;
+    segment.closed = true;
+    this.files.port.close(segment.file);
   }
 
   private lookForCheckpoint(): void {
@@ -382,10 +398,7 @@ export class View {
 
   /** Closes everything; syncs that are under way keep their descriptor until they end. */
   dropAll(): void {
-    for (const segment of this.segments) {
-      segment.dropped = true;
-      if (segment.pins === 0) this.files.port.close(segment.file);
-    }
+    for (const segment of this.segments) this.retire(segment);
     this.segments = [];
     this.last = originStamp;
     this.cache.clear();
@@ -444,6 +457,7 @@ export function newSegment(first: number, file: File): LiveSegment {
     syncedOffset: 0,
     nameSynced: false,
     pins: 0,
-    dropped: false,
+    retired: false,
+    closed: false,
   };
 }

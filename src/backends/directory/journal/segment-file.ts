@@ -21,6 +21,8 @@ export interface Tail {
   readonly laterRecords: readonly JournalRecord[];
   /** Whether there is more than a single unfinished line. */
   readonly hasWholeLines: boolean;
+  /** False when these bytes begin with a whole valid record: one that was appended since the last look. */
+  readonly beginsBadly: boolean;
   /** Lines, an unfinished one at the end included. */
   readonly lines: number;
 }
@@ -55,14 +57,16 @@ export function inspectTail(port: Port, file: File, offset: number, sizeBytes: n
   const laterRecords: JournalRecord[] = [];
   let position = 0;
   let lines = 0;
+  let beginsBadly = true;
   for (let line = findLine(bytes, position); line; line = findLine(bytes, position)) {
     const record = findRecordAtEnd(bytes.subarray(position, line.end));
     if (record) laterRecords.push(record);
+    if (position === 0) beginsBadly = decodeLine(bytes.subarray(0, line.end)) === undefined;
     position = line.next;
     lines += 1;
   }
   if (position < bytes.byteLength) lines += 1;
-  return { bytes, laterRecords, hasWholeLines: position > 0, lines };
+  return { bytes, laterRecords, hasWholeLines: position > 0, beginsBadly, lines };
 }
 
 const recordStarts = ['{"version":', '{"seal":', '{"carry":'].map((text) => Buffer.from(text, "latin1"));
