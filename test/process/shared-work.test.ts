@@ -42,7 +42,7 @@ async function killSome(place: TemporaryPlace, chain: number): Promise<WorkerPro
     const acknowledged = victim.hears("acknowledged");
     const writer = `victim-${chain}-${index}`;
     const keys = [...sharedKeys, `agent:main:${writer}`];
-    const work = victim.call("increment", { writer, keys, count: 1_000_000, inFlight: 4, seed: random.below(1_000) });
+    const work = victim.call("increment", { writer, keys, count: 1_000_000, inFlight: 2, seed: random.below(1_000) });
     work.catch(() => {});
     await Promise.race([acknowledged, work]);
     await delay(random.between(0, 50));
