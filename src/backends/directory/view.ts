@@ -111,7 +111,7 @@ export class View {
       this.last = start === checkpoint.version + 1 ? checkpoint : { version: start - 1, record: originStamp.record };
       this.segments.push(first);
       if (this.follow() === "slept") continue;
-      this.enterCarriedSegment(names);
+      while (this.enterCarriedSegment(names)) this.follow();
       if (this.last.version < checkpoint.version) {
         throw this.damagedJournal(
           `the manifest knows version ${checkpoint.version}, the journal ends at ${this.last.version}`,
@@ -146,6 +146,7 @@ export class View {
         else if (sizeBytes < segment.offset)
           throw this.damagedJournal("the current segment became shorter", "Somebody cut it.");
         if (segment.seal === undefined) {
+          if (sizeBytes > segment.offset && this.enterCarriedSegment(this.files.listSegments())) continue;
           // P20: unlinked without a seal is not rotation - the store itself is gone.
           if (linkCount === 0) throw this.storeGone();
           return "current";
@@ -164,22 +165,21 @@ export class View {
   }
 
   /**
-   * P11 after a power cut: the end of a suspect segment, its seal included, may be lost. The states carried over into
-   * its successor take its place, whatever it still holds.
+   * P11: of a segment whose sync failed, pages may be evicted at any time, and a power cut may take its end, its seal
+   * included. The states carried over into its successor take its place, whatever it still holds.
    */
-  private enterCarriedSegment(names: readonly number[]): void {
-    for (const name of names) {
-      if (name <= this.current.first || this.current.seal !== undefined) continue;
-      const next = this.openSegmentIfExists(name);
-      if (next === undefined) return;
-      if (readFirstRecord(this.files.port, next.file)?.type !== "carry") {
-        this.files.port.close(next.file);
-        return;
-      }
-      this.current.seal = "suspect";
-      this.segments.push(next);
-      this.follow();
+  private enterCarriedSegment(names: readonly number[]): boolean {
+    const name = names.find((first) => first > this.current.first);
+    if (name === undefined || this.current.seal !== undefined) return false;
+    const next = this.openSegmentIfExists(name);
+    if (next === undefined) return false;
+    if (readFirstRecord(this.files.port, next.file)?.type !== "carry") {
+      this.files.port.close(next.file);
+      return false;
     }
+    this.current.seal = "suspect";
+    this.segments.push(next);
+    return true;
   }
 
   private readSegment(segment: LiveSegment, sizeBytes: number): void {
@@ -213,9 +213,12 @@ export class View {
     // After a power cut the suspect segment may have lost commits that the carried states still hold.
     for (const older of this.segments)
       if (older !== segment && older.first >= record.suspectFrom) older.seal = "suspect";
+    const isAhead = record.lastVersion !== this.last.version;
     this.last = { version: record.lastVersion, record: record.lastRecord };
     segment.lastVersion = record.lastVersion;
     this.changeCount += 1;
+    // It holds states of commits that this view never saw.
+    if (isAhead) this.onReset?.();
   }
 
   /** Adds a commit to the overlay, also one of our own that was appended just now. */
