@@ -1,0 +1,166 @@
+/** P10, P11, P17 and P20: bad records, failed syncs, colliding names, and a store that was moved away. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { encodeSeal } from "../../src/backends/directory/journal/record.js";
+import { FailingPort } from "../sim/failing-port.js";
+import type { SimulatedMachine } from "../sim/machine.js";
+import {
+  commitPatch,
+  commitPut,
+  filesIn,
+  HookedPort,
+  loseEverythingPending,
+  makeMachine,
+  openStore,
+  put,
+  readEntry,
+  readStore,
+  request,
+  segmentPath,
+  start,
+} from "./simulated-store.js";
+
+/** A journal of commits of which the last but one is damaged in its middle. */
+async function damagedJournal(acknowledged: boolean): Promise<SimulatedMachine> {
+  const machine = await makeMachine();
+  const store = await start(machine, "store", { durability: "interval" });
+  await commitPut(machine, store, "a", 1);
+  await machine.settle(store.backend.sync());
+  await commitPut(machine, store, "b", "damage");
+  if (acknowledged) await machine.settle(store.backend.sync());
+  await commitPut(machine, store, "c", 1);
+  store.process.kill();
+  machine.writeFile(segmentPath(1), machine.readText(segmentPath(1)).replace("damage", "DAMAGE"));
+  return machine;
+}
+
+// Fails without `refuseIfDurable` in recover.ts: an acknowledged commit is cut off.
+test("P10: a bad record that a later one knows to be durable is corruption, and is refused untouched", async () => {
+  const machine = await damagedJournal(true);
+  const before = filesIn(machine, "journal");
+  await assert.rejects(start(machine, "next"), { code: "store_damaged" });
+  assert.deepEqual(filesIn(machine, "journal"), before);
+});
+
+// Fails when `cutTail` keeps no copy, or refuses every tail.
+test("P10: a bad record that nobody acknowledged is cut, and a copy of it and of what follows is kept", async () => {
+  const machine = await damagedJournal(false);
+  const next = await start(machine, "next");
+  await commitPut(machine, next, "d", 1);
+  assert.deepEqual(await readStore(machine.fork()), { a: { value: 1 }, d: { value: 1 } });
+  const [copy, ...others] = filesIn(machine, "quarantine").values();
+  assert.deepEqual(others, []);
+  assert.match(String(copy), /DAMAGE.*\n.*"put":"c"/);
+});
+
+// Fails when `setAsideStranded` unlinks instead of moving, or does nothing.
+test("P10: a segment behind one without a seal is set aside under the lock, never deleted", async () => {
+  const machine = await makeMachine();
+  const store = await start(machine, "store", { limits: { segmentBytes: 1 } });
+  store.backend.commit(request([put("a", { value: 1 })])).catch(() => {});
+  store.backend.commit(request([put("b", { value: "stranded" })])).catch(() => {});
+  store.process.kill();
+  // A power cut took the seal; the names behind it were on the disk already.
+  machine.writeFile(segmentPath(1), machine.readText(segmentPath(1)).split("\n")[0]!.concat("\n"));
+  assert.deepEqual(await readStore(machine), { a: { value: 1 } });
+  const kept = [...filesIn(machine, "quarantine").values()];
+  assert.ok(kept.some((text) => text.includes("stranded")));
+});
+
+// Fails without `carryIfMissing`: the states are gone. And when `View.follow` does not look for carried states behind a
+// segment that cannot be read to its end: the other process then cuts the suspect segment, and goes on in it.
+test("P11: a failed sync costs nothing that was acknowledged: the states go on in a new segment, from memory", async () => {
+  const machine = await makeMachine();
+  const process = machine.process("worker");
+  const failing = new FailingPort(process, { onFailedSync: (file) => process.loseWrites(file) });
+  const worker = { process, port: new HookedPort(failing), backend: await machine.settle(openStore(failing)) };
+  const other = await start(machine, "other");
+  await commitPut(machine, worker, "a", 1);
+  await commitPatch(machine, worker, "a", "field", 1);
+  failing.fail({
+    failAt: 1,
+    methods: ["syncFile"],
+    matches: (call) => call.path === segmentPath(1),
+    onFailedSync: (file) => process.loseWrites(file),
+  });
+  const failed = machine.settle(worker.backend.commit(request([put("b", { value: "unknown" })])));
+  await assert.rejects(failed, (error: { code: string; version: string }) => {
+    assert.equal(error.code, "outcome_unknown");
+    assert.match(error.version, /^3-/);
+    return true;
+  });
+  assert.match(machine.readText(segmentPath(1)), /"seal":"suspect"/);
+  // What only lay in clean pages is forgotten now, and the next acknowledgement comes from another process.
+  machine.evictCleanPages(segmentPath(1));
+  await commitPatch(machine, other, "a", "field", 2);
+  const expected = { a: { value: 1, field: 2 }, b: { value: "unknown" } };
+  assert.deepEqual(await readEntry(worker as never, "a"), expected.a);
+  assert.deepEqual(await readStore(loseEverythingPending(machine)), expected);
+  await machine.settle(worker.backend.checkpoint());
+  assert.deepEqual(await readStore(machine), expected);
+});
+
+// Fails when `diskTellsCase` in create.ts says yes to every disk.
+test("P17: keys that differ by case only are two sessions, also on a disk that does not tell case", async () => {
+  const machine = await makeMachine({ caseInsensitive: true });
+  const store = await start(machine, "store");
+  // Their base64url names differ by case only.
+  const [left, right] = ["agent:main:telegram:aaa", "agent:main:telegram:Gaa"];
+  assert.equal(base64url(left!).toLowerCase(), base64url(right!).toLowerCase());
+  await commitPut(machine, store, left!, "left");
+  await machine.settle(store.backend.checkpoint());
+  await commitPut(machine, store, right!, "right");
+  await machine.settle(store.backend.close());
+  assert.equal(filesIn(machine, "entries").size, 2);
+  assert.deepEqual(await readStore(machine), { [left!]: { value: "left" }, [right!]: { value: "right" } });
+});
+
+// Fails without `assertInPlace` in commit.ts: the commit is acknowledged and lands in the directory that was moved away.
+test("P20: nothing is committed into a directory that was moved away or replaced", async () => {
+  for (const replaced of [false, true]) {
+    const machine = await makeMachine();
+    const store = await start(machine, "store");
+    await commitPut(machine, store, "a", 1);
+    await machine.settle(store.backend.sync());
+    const restored = machine.fork().dump();
+    machine.rename("/home/agent/sessions.d", "/home/agent/moved.d");
+    if (replaced) putBack(machine, restored);
+    const before = machine.dump();
+    await assert.rejects(machine.settle(store.backend.commit(request([put("b", { value: 1 })]))), {
+      code: "store_gone",
+    });
+    assert.deepEqual(machine.dump(), before);
+    await machine.settle(store.backend.close());
+    assert.deepEqual(machine.dump(), before, "close() writes nothing either");
+  }
+});
+
+// Fails when `View.follow` takes a fence for any other seal.
+test("P20: whoever meets a fence fails with a typed error, and appends nothing behind it", async () => {
+  const machine = await makeMachine();
+  const store = await start(machine, "store");
+  await commitPut(machine, store, "a", 1);
+  const fence = encodeSeal({ timeMs: 0, writer: "other", durable: 1, reason: "fenced", lastVersion: 1 });
+  machine.writeFile(segmentPath(1), machine.readText(segmentPath(1)) + fence.bytes.toString("utf8"));
+  const before = filesIn(machine, "journal");
+  await assert.rejects(machine.settle(store.backend.commit(request([put("b", { value: 1 })]))), {
+    code: "store_fenced",
+  });
+  await assert.rejects(store.backend.read(["a"]), { code: "store_fenced" });
+  await assert.rejects(start(machine, "opener"), { code: "store_fenced" });
+  assert.deepEqual(filesIn(machine, "journal"), before);
+});
+
+function base64url(key: string): string {
+  return Buffer.from(key).toString("base64url");
+}
+
+/** Another directory of the same name, as a restore from a backup leaves it. */
+function putBack(machine: SimulatedMachine, tree: Record<string, string>): void {
+  for (const [path, content] of Object.entries(tree)) {
+    if (!path.startsWith("/home/agent/sessions.d/")) continue;
+    if (path.endsWith("/")) machine.makeDirectory(path);
+    else machine.writeFile(path, content);
+  }
+}
