@@ -1,0 +1,50 @@
+/** The backends that histories are recorded on. One more backend is one more target, and nothing else. */
+
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { MemoryBackend, memoryCapabilities } from "../../src/backends/memory/backend.js";
+import type { Backend, Capabilities } from "../../src/contract.js";
+import { nodePort } from "../../src/fs/node-port.js";
+import type { OpenOptions } from "../../src/index.js";
+import { defaultLimits } from "../../src/limits.js";
+import { openBackend } from "../../src/open-backend.js";
+import { checkOpenOptions } from "../../src/open-options.js";
+
+export interface HistoryTarget {
+  readonly name: string;
+  /** With `crossProcess` the clients are processes that open the location; without it they share one handle. */
+  readonly capabilities: Pick<Capabilities, "crossProcess" | "denseVersions">;
+  /** A place for a store that does not exist yet. */
+  makePlace(): HistoryPlace;
+}
+
+export interface HistoryPlace {
+  readonly location: string;
+  open(options: OpenOptions): Promise<Backend>;
+  remove(): Promise<void>;
+}
+
+export const memoryTarget: HistoryTarget = {
+  name: "memory",
+  capabilities: memoryCapabilities,
+  makePlace: () => ({
+    location: ":memory:",
+    open: async () => new MemoryBackend(nodePort(), { keyRule: "openclaw", limits: defaultLimits, readOnly: false }),
+    remove: async () => {},
+  }),
+};
+
+export const directoryTarget: HistoryTarget = {
+  name: "directory",
+  capabilities: { crossProcess: true, denseVersions: true },
+  makePlace: () => {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sessiondir-history-"));
+    const location = path.join(directory, "sessions.json");
+    return {
+      location,
+      open: (options) => openBackend(nodePort(), location, checkOpenOptions(options)),
+      remove: async () => fs.rmSync(directory, { recursive: true, force: true }),
+    };
+  },
+};
