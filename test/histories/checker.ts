@@ -27,8 +27,6 @@ export interface Judgement {
 
 /** Up to so many operations the whole store is checked as one object. */
 export const wholeStoreOperationsMax = 200;
-/** More open ends than that in one session make the search too long. */
-export const openEndsPerSessionMax = 10;
 
 export function judgeHistory(history: History, attemptsMax = 2_000_000): Judgement {
   const violations = findTokenViolations(history.operations);

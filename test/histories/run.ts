@@ -24,6 +24,8 @@ export interface RunHistoriesOptions {
   readonly operationsMax?: number;
   /** Where the files of violations are kept; default: the system's directory for temporary files. */
   readonly failuresDirectory?: string;
+  /** Print nothing: the lines are in the report all the same. */
+  readonly quiet?: boolean;
 }
 
 export interface HistoriesReport {
@@ -65,7 +67,11 @@ export async function runHistories(options: RunHistoriesOptions): Promise<Histor
     if (options.deadline !== undefined && Date.now() >= options.deadline) break;
     const shape = shapeOf(options.seed + index, options.operationsMax ?? 240);
     const startMs = performance.now();
-    await runOne(target, shape, workers, report, options.failuresDirectory ?? os.tmpdir());
+    const violation = await runOne(target, shape, workers, report, options.failuresDirectory ?? os.tmpdir());
+    if (violation !== undefined) {
+      report.violations.push(`${violation.line}\n${violation.problem}`);
+      if (!options.quiet) console.error(violation.line);
+    }
     const tookMs = performance.now() - startMs;
     if (tookMs > report.slowestMs) {
       report.slowestMs = tookMs;
@@ -99,14 +105,13 @@ async function runOne(
   workers: HistoryWorkers,
   report: HistoriesReport,
   failuresDirectory: string,
-): Promise<void> {
+): Promise<{ line: string; problem: string } | undefined> {
   const replay = `replay: runHistories({ seed: ${shape.seed}, count: 1 }) on ${target.name}`;
   let history: RecordedHistory;
   try {
     history = await recordHistory(target, shape, workers);
   } catch (error) {
-    report.violations.push(fail(replay, String((error as Error)?.stack ?? error)));
-    return;
+    return { line: replay, problem: String((error as Error)?.stack ?? error) };
   }
   const judgement = judgeHistory(history);
   report.histories += 1;
@@ -122,13 +127,8 @@ async function runOne(
     // Nothing is in anybody's way here: no operation has a reason to fail.
     ...failures.map((operation) => `failed: ${JSON.stringify(operation)}`),
   ];
-  if (problems.length === 0) return;
+  if (problems.length === 0) return undefined;
   const file = path.join(fs.mkdtempSync(path.join(failuresDirectory, "history-")), `seed-${shape.seed}.json`);
   fs.writeFileSync(file, JSON.stringify({ ...history, problems }, null, 1));
-  report.violations.push(fail(`${replay}; history: ${file}`, problems.slice(0, 5).join("\n")));
-}
-
-function fail(line: string, problem: string): string {
-  console.error(line);
-  return `${line}\n${problem}`;
+  return { line: `${replay}; history: ${file}`, problem: problems.slice(0, 5).join("\n") };
 }
