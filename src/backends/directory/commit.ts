@@ -21,12 +21,14 @@ import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { Pace } from "../../fs/pace.js";
 import type { CommitLock } from "./commit-lock.js";
 import type { Durability } from "./durability.js";
+import { hasCommits } from "./journal/live-segment.js";
 import type { CommitRecord, JsonObject, RecordOperation } from "./journal/record.js";
+import { storeGone } from "./journal-errors.js";
 import type { JournalWriter } from "./journal-writer.js";
 import type { LockFile } from "./lock-file.js";
 import { settleJournalEnd } from "./recover.js";
 import { formatToken } from "./version.js";
-import { hasCommits, type View } from "./view.js";
+import type { View } from "./view.js";
 
 interface PendingCommit {
   readonly request: CommitRequest;
@@ -257,7 +259,7 @@ export class Committer {
   }
 
   private assertInPlace(): void {
-    if (!this.view.files.isInPlace()) throw this.view.storeGone();
+    if (!this.view.files.isInPlace()) throw storeGone(this.view.files);
   }
 
   private rejectOverdue(): void {

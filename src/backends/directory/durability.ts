@@ -6,8 +6,9 @@
 
 import type { Logger } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
+import type { LiveSegment } from "./journal/live-segment.js";
 import { type CommitStamp, formatToken } from "./version.js";
-import type { LiveSegment, View } from "./view.js";
+import type { View } from "./view.js";
 
 interface Waiter {
   readonly stamp: CommitStamp;
@@ -49,10 +50,18 @@ export class Durability {
   }
 
   private start(): void {
-    this.running ??= this.run().finally(() => {
-      this.running = undefined;
-      if (this.waiters.length > 0) this.start();
-    });
+    this.running ??= this.run()
+      .catch((error) => this.poisonWith(error))
+      .finally(() => {
+        this.running = undefined;
+        if (this.waiters.length > 0) this.start();
+      });
+  }
+
+  /** Nobody awaits the loop itself: what it cannot handle must reach those who wait for it, and end nothing else. */
+  private poisonWith(cause: unknown): void {
+    this.poison ??= poisonError(cause, this.view.files.journal.displayPath);
+    this.settleWaiters(Number.POSITIVE_INFINITY, (waiter) => waiter.reject(this.unknownOutcome(waiter.stamp, cause)));
   }
 
   private async run(): Promise<void> {
@@ -135,12 +144,7 @@ export class Durability {
       if (failedAgain) throw failedAgain.error;
       this.durableVersion = Math.max(this.durableVersion, target);
     } catch (cause) {
-      this.poison = fromSystemError(cause, {
-        operation: "make commits durable",
-        path: this.view.files.journal.displayPath,
-        onDisk: "Commits that were not acknowledged may or may not be there after a power cut.",
-        nextStep: "Check the disk, then close this store and open it again.",
-      });
+      this.poison = poisonError(cause, this.view.files.journal.displayPath);
     }
     const limit = this.poison ? Number.POSITIVE_INFINITY : target;
     this.settleWaiters(limit, (waiter) => waiter.reject(this.unknownOutcome(waiter.stamp, error)));
@@ -162,4 +166,13 @@ export class Durability {
       cause,
     });
   }
+}
+
+function poisonError(cause: unknown, path: string): SessionStoreError {
+  return fromSystemError(cause, {
+    operation: "make commits durable",
+    path,
+    onDisk: "Commits that were not acknowledged may or may not be there after a power cut.",
+    nextStep: "Check the disk, then close this store and open it again.",
+  });
 }

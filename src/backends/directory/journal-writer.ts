@@ -6,6 +6,7 @@
 
 import { SessionStoreError } from "../../errors.js";
 import { shortWrite } from "../../fs/checked-file.js";
+import { hasCommits, type LiveSegment, newSegment } from "./journal/live-segment.js";
 import {
   type CarriedState,
   type CommitRecord,
@@ -17,7 +18,7 @@ import {
   type SealReason,
 } from "./journal/record.js";
 import * as layout from "./layout.js";
-import { hasCommits, type LiveSegment, newSegment, type View } from "./view.js";
+import type { View } from "./view.js";
 
 export interface CommitFields {
   readonly operations: readonly RecordOperation[];

@@ -19,11 +19,13 @@
 
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
+import type { LiveSegment } from "./journal/live-segment.js";
 import type { JournalRecord } from "./journal/record.js";
 import { inspectTail, readRange } from "./journal/segment-file.js";
+import { damagedJournal } from "./journal-errors.js";
 import type { JournalWriter } from "./journal-writer.js";
 import * as layout from "./layout.js";
-import type { LiveSegment, View } from "./view.js";
+import type { View } from "./view.js";
 
 /** Brings the view to the end of the journal and makes that end ready for an append. Only under the commit lock. */
 export function settleJournalEnd(view: View, writer: JournalWriter): LiveSegment {
@@ -68,7 +70,8 @@ function refuseIfDurable(view: View, laterRecords: readonly JournalRecord[]): vo
   const lost = view.last.version + 1;
   const witness = laterRecords.find((record) => record.durable >= lost);
   if (witness === undefined) return;
-  throw view.damagedJournal(
+  throw damagedJournal(
+    view.files,
     `version ${lost} is missing or damaged, and a later record says that it was durable`,
     "journal/ was left as it is.",
   );

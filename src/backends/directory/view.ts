@@ -12,36 +12,17 @@
 import type { Versioned } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
-import { type File, hasCode } from "../../fs/port.js";
+import { hasCode } from "../../fs/port.js";
 import { type CachedEntry, EntryCache } from "./entries/cache.js";
-import { BaseMismatchError, type BaseState, type KeyChange, materialise, SegmentOverlay } from "./journal/overlay.js";
-import type { CommitRecord, JournalRecord, SealReason } from "./journal/record.js";
+import { type LiveSegment, newSegment } from "./journal/live-segment.js";
+import { BaseMismatchError, type BaseState, type KeyChange, materialise } from "./journal/overlay.js";
+import type { CommitRecord, JournalRecord } from "./journal/record.js";
 import { readFirstRecord } from "./journal/sealed-segment.js";
 import { readRecords } from "./journal/segment-file.js";
+import { damagedJournal, foreignSegment, storeFenced, storeGone } from "./journal-errors.js";
 import * as layout from "./layout.js";
 import type { StoreFiles } from "./store-files.js";
 import { type CommitStamp, formatToken, originStamp } from "./version.js";
-
-/** A segment that is not yet checkpointed, as far as this process knows; the last one is the current one. */
-export interface LiveSegment {
-  readonly first: number;
-  readonly file: File;
-  readonly overlay: SegmentOverlay;
-  /** The offset behind the last valid record. */
-  offset: number;
-  lastVersion: number;
-  seal: SealReason | undefined;
-  /** The time of its first commit, by its writer's clock. */
-  firstCommitMs: number | undefined;
-  /** What this process has synced of it: bytes, and its name in the directory (P6). */
-  syncedOffset: number;
-  nameSynced: boolean;
-  /** Syncs under way; the descriptor stays open until they end (P6). */
-  pins: number;
-  /** No longer needed: closed as soon as nothing is under way on it. */
-  retired: boolean;
-  closed: boolean;
-}
 
 /** What one lockless look at the journal could not decide, because only the holder of the commit lock may (P3, P10). */
 export interface OpenDoubts {
@@ -64,8 +45,6 @@ export class View {
   checkpointVersion = 0;
   /** The highest version known to be synced, by anyone (P10). */
   durableVersion = 0;
-  /** Counts every change of the view, so that a slow reader can tell that it was overtaken. */
-  changeCount = 0;
   /** Called with every commit that is applied, own or foreign, in order. */
   onCommit: ((record: CommitRecord) => void) | undefined;
   /** Called when the view was rebuilt after sleeping through rotations: what was derived from it is void. */
@@ -98,7 +77,8 @@ export class View {
       const start = names.filter((first) => first <= checkpoint.version + 1).at(-1);
       if (start === undefined) {
         if (names.length > 0 && attempt < rebuildAttemptsMax - 1) continue; // Rotated and unlinked meanwhile.
-        throw this.damagedJournal(
+        throw damagedJournal(
+          this.files,
           "the journal's oldest segment is missing",
           "journal/ lacks commits that no entry file holds.",
         );
@@ -113,15 +93,15 @@ export class View {
       if (this.follow() === "slept") continue;
       while (this.enterCarriedSegment(names)) this.follow();
       if (this.last.version < checkpoint.version) {
-        throw this.damagedJournal(
+        throw damagedJournal(
+          this.files,
           `the manifest knows version ${checkpoint.version}, the journal ends at ${this.last.version}`,
           "Commits are missing from journal/.",
         );
       }
-      this.changeCount += 1;
       return { strandedSegments: names.filter((name) => name > this.current.first) };
     }
-    throw this.damagedJournal("the journal changed faster than it could be read", "Nothing was changed.");
+    throw damagedJournal(this.files, "the journal changed faster than it could be read", "Nothing was changed.");
   }
 
   /** Brings the view up to date with the end of the journal. */
@@ -144,15 +124,15 @@ export class View {
         // P3: compared with the end of the last *valid* record, never with a size seen earlier.
         if (sizeBytes > segment.offset) this.readSegment(segment, sizeBytes);
         else if (sizeBytes < segment.offset)
-          throw this.damagedJournal("the current segment became shorter", "Somebody cut it.");
+          throw damagedJournal(this.files, "the current segment became shorter", "Somebody cut it.");
         if (segment.seal === undefined) {
           if (sizeBytes > segment.offset && this.enterCarriedSegment(this.files.listSegments())) continue;
           // P20: unlinked without a seal is not rotation - the store itself is gone.
-          if (linkCount === 0) throw this.storeGone();
+          if (linkCount === 0) throw storeGone(this.files);
           return "current";
         }
       }
-      if (segment.seal === "fenced") throw this.fenced();
+      if (segment.seal === "fenced") throw storeFenced(this.files);
       const next = this.openSegmentIfExists(this.last.version + 1);
       if (next === undefined) {
         // P2: asked after the ENOENT. Still linked: the successor is not made yet. Unlinked: we slept through it.
@@ -194,12 +174,13 @@ export class View {
     this.durableVersion = Math.max(this.durableVersion, record.durable);
     if (record.type === "commit") {
       if (record.version !== this.last.version + 1) {
-        throw this.damagedJournal(
+        throw damagedJournal(
+          this.files,
           `version ${record.version} follows version ${this.last.version}`,
           "Commits are missing or doubled.",
         );
       }
-      if (segment.offset === 0 && record.store !== this.incarnation) throw this.foreignSegment();
+      if (segment.offset === 0 && record.store !== this.incarnation) throw foreignSegment(this.files);
       this.applyCommit(segment, record, lineBytes);
       return;
     }
@@ -207,7 +188,7 @@ export class View {
       segment.seal = record.reason;
       return;
     }
-    if (segment.offset !== 0 || record.store !== this.incarnation) throw this.foreignSegment();
+    if (segment.offset !== 0 || record.store !== this.incarnation) throw foreignSegment(this.files);
     segment.overlay.addCarry(record, lineBytes, (key) => this.latestChange(key));
     for (const state of record.states) this.forgetIfOlder(state.key, state.version);
     // After a power cut the suspect segment may have lost commits that the carried states still hold.
@@ -216,7 +197,6 @@ export class View {
     const isAhead = record.lastVersion !== this.last.version;
     this.last = { version: record.lastVersion, record: record.lastRecord };
     segment.lastVersion = record.lastVersion;
-    this.changeCount += 1;
     // It holds states of commits that this view never saw.
     if (isAhead) this.onReset?.();
   }
@@ -227,7 +207,6 @@ export class View {
     segment.lastVersion = record.version;
     segment.firstCommitMs ??= record.timeMs;
     this.last = { version: record.version, record: record.record };
-    this.changeCount += 1;
     // A cached older entry stays: it is the base that a patch is put together on.
     for (const operation of record.operations) if (operation.type !== "patch") this.cache.delete(operation.key);
     this.onCommit?.(record);
@@ -249,7 +228,6 @@ export class View {
       this.retire(dropped);
     }
     for (const segment of this.segments) segment.overlay.cutChains(version);
-    this.changeCount += 1;
   }
 
   unpin(segment: LiveSegment): void {
@@ -405,62 +383,5 @@ export class View {
     this.segments = [];
     this.last = originStamp;
     this.cache.clear();
-    this.changeCount += 1;
   }
-
-  // --- errors ----------------------------------------------------------------------------------------------------
-
-  damagedJournal(problem: string, onDisk: string): SessionStoreError {
-    return new SessionStoreError("store_damaged", problem, {
-      operation: "read the journal",
-      path: this.files.journal.displayPath,
-      onDisk,
-      nextStep: "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
-    });
-  }
-
-  private foreignSegment(): SessionStoreError {
-    return this.damagedJournal(
-      "a segment belongs to another store or an earlier life of this one",
-      "It was put here by a copy or restore.",
-    );
-  }
-
-  private fenced(): SessionStoreError {
-    return new SessionStoreError("store_fenced", "the store was rolled back and closed for writing", {
-      path: this.files.store.displayPath,
-      onDisk: "Every acknowledged commit is in the exported sessions.json.",
-      nextStep: "Open the store again by the path of its sessions.json.",
-    });
-  }
-
-  storeGone(): SessionStoreError {
-    return new SessionStoreError("store_gone", "the store directory was moved, replaced or deleted", {
-      path: this.files.store.displayPath,
-      onDisk: "Nothing was written to what lies there now.",
-      nextStep: "Open the store again where it is now.",
-    });
-  }
-}
-
-/** Carried states are no commits: a segment with nothing else may not be sealed, its successor would have its name. */
-export function hasCommits(segment: LiveSegment): boolean {
-  return segment.lastVersion >= segment.first;
-}
-
-export function newSegment(first: number, file: File): LiveSegment {
-  return {
-    first,
-    file,
-    overlay: new SegmentOverlay(),
-    offset: 0,
-    lastVersion: first - 1,
-    seal: undefined,
-    firstCommitMs: undefined,
-    syncedOffset: 0,
-    nameSynced: false,
-    pins: 0,
-    retired: false,
-    closed: false,
-  };
 }

@@ -10,11 +10,12 @@ import { Checkpointer } from "./checkpoint.js";
 import { Committer } from "./commit.js";
 import { CommitLock } from "./commit-lock.js";
 import { Durability } from "./durability.js";
+import { hasCommits } from "./journal/live-segment.js";
 import { JournalWriter } from "./journal-writer.js";
 import { lockNames } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { StoreFiles } from "./store-files.js";
-import { hasCommits, type View } from "./view.js";
+import type { View } from "./view.js";
 
 /** How often a writer looks whether the journal is old or idle enough to be written out. */
 const maintenanceMs = 2_000;

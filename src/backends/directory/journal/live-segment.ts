@@ -1,0 +1,48 @@
+/** The segments that a process has open, from the oldest that is not checkpointed to the current one. */
+
+import type { File } from "../../../fs/port.js";
+import { SegmentOverlay } from "./overlay.js";
+import type { SealReason } from "./record.js";
+
+/** A segment that is not yet checkpointed, as far as this process knows; the last one is the current one. */
+export interface LiveSegment {
+  readonly first: number;
+  readonly file: File;
+  readonly overlay: SegmentOverlay;
+  /** The offset behind the last valid record. */
+  offset: number;
+  lastVersion: number;
+  seal: SealReason | undefined;
+  /** The time of its first commit, by its writer's clock. */
+  firstCommitMs: number | undefined;
+  /** What this process has synced of it: bytes, and its name in the directory (P6). */
+  syncedOffset: number;
+  nameSynced: boolean;
+  /** Syncs under way; the descriptor stays open until they end (P6). */
+  pins: number;
+  /** No longer needed: closed as soon as nothing is under way on it. */
+  retired: boolean;
+  closed: boolean;
+}
+
+/** Carried states are no commits: a segment with nothing else may not be sealed, its successor would have its name. */
+export function hasCommits(segment: LiveSegment): boolean {
+  return segment.lastVersion >= segment.first;
+}
+
+export function newSegment(first: number, file: File): LiveSegment {
+  return {
+    first,
+    file,
+    overlay: new SegmentOverlay(),
+    offset: 0,
+    lastVersion: first - 1,
+    seal: undefined,
+    firstCommitMs: undefined,
+    syncedOffset: 0,
+    nameSynced: false,
+    pins: 0,
+    retired: false,
+    closed: false,
+  };
+}
