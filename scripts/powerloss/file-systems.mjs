@@ -1,0 +1,26 @@
+/** The file systems that can be tried: how each is made and mounted, and what it needs. */
+
+const mebibyte = 1024 * 1024;
+
+export const fileSystems = {
+  ext4: {
+    sizeBytes: 96 * mebibyte,
+    // Everything is laid out at once: the lazy initialisation would write into the recording for seconds.
+    makeCommand: ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"],
+    mountOptions: "noatime",
+    debianPackage: "e2fsprogs",
+  },
+  xfs: {
+    // The least that mkfs.xfs makes.
+    sizeBytes: 320 * mebibyte,
+    makeCommand: ["mkfs.xfs", "-q", "-f", "-K"],
+    mountOptions: "noatime,nouuid",
+    debianPackage: "xfsprogs",
+  },
+  btrfs: {
+    sizeBytes: 192 * mebibyte,
+    makeCommand: ["mkfs.btrfs", "-q", "-f", "-K"],
+    mountOptions: "noatime,nodiscard",
+    debianPackage: "btrfs-progs",
+  },
+};
