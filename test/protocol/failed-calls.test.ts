@@ -70,8 +70,7 @@ async function assertKept({ machine, ledger, where }: Failed, random: SeededRand
   assert.deepEqual((await readOrFail(evicted, label)).a, { value: "next", field: 1 }, label);
 }
 
-// Fails without `cutBack` in journal-writer.ts, without `giveUp` in durability.ts, and wherever an error is let through
-// untranslated or a handle is not closed in a `finally`.
+// Fails wherever an error is let through untranslated or a handle is not closed in a `finally`.
 test("every call of a workload fails once: a typed error or success, nothing leaked, nothing lost", async () => {
   const base = await makeMachine();
   const random = new SeededRandom(3);

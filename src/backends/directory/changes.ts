@@ -13,6 +13,7 @@ import { freezeParsedJson } from "../../sessions/entry-value.js";
 import { applyPatch } from "../../sessions/patch.js";
 import type { CommitRecord, JournalRecord, RecordOperation } from "./journal/record.js";
 import { readRecords } from "./journal/segment-file.js";
+import { storeGone } from "./journal-errors.js";
 import { segmentName } from "./layout.js";
 import {
   type CommitStamp,
@@ -35,6 +36,7 @@ interface Position {
 
 /** So many recently seen sessions are remembered, to put their next patch on. */
 const rememberedSessionsMax = 512;
+const startAttemptsMax = 20;
 
 export class ChangeFollower {
   private readonly view: View;
@@ -79,7 +81,11 @@ export class ChangeFollower {
       for (const record of records) {
         if (record.type === "commit") yield* this.toChanges(record);
       }
-      if (!position.sealed) return;
+      if (!position.sealed) {
+        if (records.length > 0 || !this.journalWentOnWithout(position)) return;
+        yield this.reset();
+        continue;
+      }
       const moved = this.moveToSuccessor(position);
       if (moved === "not yet") return;
       if (moved === "gone") yield this.reset();
@@ -94,16 +100,22 @@ export class ChangeFollower {
   // --- positions -------------------------------------------------------------------------------------------------
 
   private startAtEnd(): void {
-    const { current, last } = this.view;
-    const file = this.openIfExists(current.first);
-    if (file)
-      this.take({
-        stamp: last,
-        first: current.first,
-        file,
-        offset: current.offset,
-        sealed: current.seal !== undefined,
-      });
+    for (let attempt = 0; attempt < startAttemptsMax; attempt += 1) {
+      const { current, last } = this.view;
+      const file = this.openIfExists(current.first);
+      if (file) {
+        this.take({
+          stamp: last,
+          first: current.first,
+          file,
+          offset: current.offset,
+          sealed: current.seal !== undefined,
+        });
+        return;
+      }
+      this.view.refresh(); // Rotated and unlinked since the view looked.
+    }
+    throw storeGone(this.view.files);
   }
 
   /** False when the record of the stamp is no longer there, or is another one. */
@@ -208,6 +220,23 @@ export class ChangeFollower {
       return position.sealed ? "stop" : undefined;
     });
     return gap ? "gone" : records;
+  }
+
+  /**
+   * P11: the end of a suspect segment, its seal included, may never become readable. The view knows the way around it;
+   * what was committed behind this position can then no longer be told one by one.
+   */
+  private journalWentOnWithout(position: Position): boolean {
+    this.view.refresh();
+    if (this.view.current.first <= position.first) return false;
+    // The seal may have been written since this follower looked; then it is read by the next look.
+    const { sizeBytes } = this.view.files.port.stat(position.file);
+    let readable = false;
+    readRecords(this.view.files.port, position.file, position.offset, sizeBytes, () => {
+      readable = true;
+      return "stop";
+    });
+    return !readable;
   }
 
   /** As in the view (P2): asked for the successor first, and then whether this segment is still linked. */

@@ -9,6 +9,7 @@
  * | 3 | ends with an unfinished line                           | nothing                | cut it: it was never acknowledged    |
  * | 4 | has bad lines; nothing says that they were durable     | nothing                | quarantine a copy, cut (P10)         |
  * | 5 | has bad lines; a later record says they were durable   | anything               | refuse: `store_damaged` (P10)        |
+ * |   | or an entry file is newer than what is left            |                        |                                      |
  * | 6 | has no seal                                            | a carried segment      | the carried one takes over (P11)     |
  * | 7 | has no seal, or its successor is missing               | other segments         | set those aside (P10), then as above |
  * | 8 | the same, and one of those says that more was durable  |                        | refuse: `store_damaged` (P10)        |
@@ -19,6 +20,7 @@
 
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
+import { readEntryFileIfExists, type StoredEntry } from "./entries/entry-file.js";
 import type { LiveSegment } from "./journal/live-segment.js";
 import type { JournalRecord } from "./journal/record.js";
 import { inspectTail, readRange } from "./journal/segment-file.js";
@@ -42,6 +44,7 @@ export function settleJournalEnd(view: View, writer: JournalWriter): LiveSegment
 function cutTail(view: View, segment: LiveSegment, sizeBytes: number): void {
   const tail = inspectTail(view.files.port, segment.file, segment.offset, sizeBytes);
   refuseIfDurable(view, tail.laterRecords);
+  if (tail.hasWholeLines) refuseIfWrittenOut(view);
   if (tail.hasWholeLines) view.files.quarantine(layout.segmentName(segment.first), tail.bytes);
   view.files.port.truncate(segment.file, segment.offset);
 }
@@ -53,6 +56,7 @@ export function setAsideStranded(view: View): void {
   if (strandedSegments.length === 0) return;
   const lost = findLostCommits(view, strandedSegments);
   if (lost) throw lost;
+  refuseIfWrittenOut(view);
   // The newest first: if this is interrupted, what is left is still stranded.
   for (const first of [...strandedSegments].reverse()) {
     const name = layout.segmentName(first);
@@ -75,6 +79,36 @@ function refuseIfDurable(view: View, laterRecords: readonly JournalRecord[]): vo
     `version ${lost} is missing or damaged, and a later record says that it was durable`,
     "journal/ was left as it is.",
   );
+}
+
+/**
+ * P7: an entry file is written only after its segment was synced, so one that is newer than what is left proves that
+ * more was durable - also when no later record says so, because a checkpoint died before it recorded itself. Going on
+ * would give its version out again, and the next checkpoint would take the new commit for one it has already.
+ */
+function refuseIfWrittenOut(view: View): void {
+  const { port, entries, owner } = view.files;
+  for (const { directory, batch } of entries.list(Number.POSITIVE_INFINITY)) {
+    for (const { name } of batch) {
+      if (layout.parseEntryFileName(name) === undefined) continue;
+      const version = readVersionIfIntact(() => readEntryFileIfExists(port, directory, name, undefined, owner));
+      if (version <= view.last.version) continue;
+      throw damagedJournal(
+        view.files,
+        `version ${view.last.version + 1} is missing or damaged, and the entry file ${name} is from version ${version}`,
+        "journal/ was left as it is.",
+      );
+    }
+  }
+}
+
+function readVersionIfIntact(read: () => StoredEntry | undefined): number {
+  try {
+    return read()?.version ?? 0;
+  } catch (error) {
+    if (error instanceof SessionStoreError && error.code === "entry_damaged") return 0;
+    throw error;
+  }
 }
 
 /**

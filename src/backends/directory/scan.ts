@@ -194,7 +194,7 @@ export class DirectorySnapshot implements Snapshot {
     const state = materialise(change, cached && cached.version <= change.version ? cached : undefined, () =>
       this.readBase(key),
     );
-    return this.toSnapshotEntry(key, state);
+    return this.toSnapshotEntry(key, state, this.view.files.entries.fileName(key));
   }
 
   private readBase(key: string): BaseState {
@@ -216,24 +216,32 @@ export class DirectorySnapshot implements Snapshot {
       return this.guard(stored.key, () => {
         throw misplaced;
       });
-    return this.toSnapshotEntry(stored.key, stored);
+    return this.guard(stored.key, () => this.toSnapshotEntry(stored.key, stored, name));
   }
 
   /** A whole entry under another session's name would be seen twice, or instead of the right one (P17). */
   private findMisplacement(stored: StoredEntry, name: string): SessionStoreError | undefined {
     if (this.view.files.entries.fileName(stored.key) === name) return undefined;
-    return new SessionStoreError("entry_damaged", "the entry file has the name of another session", {
-      key: stored.key,
+    return this.damagedFile("has the name of another session", stored.key, name);
+  }
+
+  private toSnapshotEntry(key: string, state: BaseState, fileName: string): SnapshotEntry | undefined {
+    if (state.entry === undefined) return undefined;
+    if (state.version > this.stamp.version) {
+      if (this.lock === undefined) throw this.expiredError("the entry files were changed under the scan");
+      // Under the lock no checkpoint writes what is newer than this view: the journal has lost that commit.
+      throw this.damagedFile(`is from version ${state.version}, which the journal does not have`, key, fileName);
+    }
+    return { key, entry: state.entry, version: formatToken(state, this.view.files.manifest.incarnation) };
+  }
+
+  private damagedFile(what: string, key: string, name: string): SessionStoreError {
+    return new SessionStoreError("entry_damaged", `the entry file ${what}`, {
+      key,
       path: `${this.view.files.entries.root.displayPath}/${name}`,
       onDisk: "The file was left as it is.",
       nextStep: "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
     });
-  }
-
-  private toSnapshotEntry(key: string, state: BaseState): SnapshotEntry | undefined {
-    if (state.entry === undefined) return undefined;
-    if (state.version > this.stamp.version) throw this.expiredError("the entry files were changed under the scan");
-    return { key, entry: state.entry, version: formatToken(state, this.view.files.manifest.incarnation) };
   }
 
   /** A damaged session is reported, or ends the scan when nobody listens; it never hides another one. */

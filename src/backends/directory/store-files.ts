@@ -122,8 +122,16 @@ export class StoreFiles {
       return openCheckedDirectory(this.port, this.store, name, this.owner);
     } catch (error) {
       if (!hasCode(error, "ENOENT")) throw error;
-      this.port.makeDirectory(this.store, name, layout.directoryMode);
+      this.makePart(name);
       return openCheckedDirectory(this.port, this.store, name, this.owner);
+    }
+  }
+
+  private makePart(name: string): void {
+    try {
+      this.port.makeDirectory(this.store, name, layout.directoryMode);
+    } catch (error) {
+      if (!hasCode(error, "EEXIST")) throw error; // Another process needed it at the same moment.
     }
   }
 
@@ -234,7 +242,7 @@ function readManifestIn(port: Port, store: Directory, owner: StoreOwner): Manife
   try {
     const file = openChecked(port, store, layout.manifestName, "read", owner);
     try {
-      text = new TextDecoder("utf-8", { fatal: true }).decode(readWhole(port, file, fixedLimits.manifestBytesMax));
+      text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(readWhole(port, file, fixedLimits.manifestBytesMax));
     } finally {
       port.close(file);
     }

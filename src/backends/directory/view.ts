@@ -14,9 +14,9 @@ import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
 import { hasCode } from "../../fs/port.js";
 import { type CachedEntry, EntryCache } from "./entries/cache.js";
-import { type LiveSegment, newSegment } from "./journal/live-segment.js";
+import { hasCommits, type LiveSegment, newSegment } from "./journal/live-segment.js";
 import { BaseMismatchError, type BaseState, type KeyChange, materialise } from "./journal/overlay.js";
-import type { CommitRecord, JournalRecord } from "./journal/record.js";
+import type { CommitRecord, JournalRecord, SealRecord } from "./journal/record.js";
 import { readFirstRecord } from "./journal/sealed-segment.js";
 import { readRecords } from "./journal/segment-file.js";
 import { damagedJournal, foreignSegment, storeFenced, storeGone } from "./journal-errors.js";
@@ -153,7 +153,9 @@ export class View {
     if (name === undefined || this.current.seal !== undefined) return false;
     const next = this.openSegmentIfExists(name);
     if (next === undefined) return false;
-    if (readFirstRecord(this.files.port, next.file)?.type !== "carry") {
+    const record = readFirstRecord(this.files.port, next.file);
+    // States of later segments only do not make up for what is lost of this one.
+    if (record?.type !== "carry" || record.suspectFrom > this.current.first) {
       this.files.port.close(next.file);
       return false;
     }
@@ -185,10 +187,18 @@ export class View {
       return;
     }
     if (record.type === "seal") {
+      this.assertSealFits(segment, record);
       segment.seal = record.reason;
       return;
     }
     if (segment.offset !== 0 || record.store !== this.incarnation) throw foreignSegment(this.files);
+    if (record.lastVersion !== segment.first - 1) {
+      throw damagedJournal(
+        this.files,
+        `states carried over from version ${record.lastVersion} lie in segment ${segment.first}`,
+        "A segment does not have the name that it was written under.",
+      );
+    }
     segment.overlay.addCarry(record, lineBytes, (key) => this.latestChange(key));
     for (const state of record.states) this.forgetIfOlder(state.key, state.version);
     // After a power cut the suspect segment may have lost commits that the carried states still hold.
@@ -199,6 +209,19 @@ export class View {
     segment.lastVersion = record.lastVersion;
     // It holds states of commits that this view never saw.
     if (isAhead) this.onReset?.();
+  }
+
+  /**
+   * A seal says what the last commit before it was. Without the look at it, commits that are missing at the end of a
+   * segment would go unseen, and a seal alone would lead from its segment to the same segment, for ever.
+   */
+  private assertSealFits(segment: LiveSegment, seal: SealRecord): void {
+    if (seal.lastVersion === this.last.version && hasCommits(segment)) return;
+    throw damagedJournal(
+      this.files,
+      `a segment was sealed behind version ${seal.lastVersion}, and its last commit is version ${this.last.version}`,
+      "Commits are missing or doubled.",
+    );
   }
 
   /** Adds a commit to the overlay, also one of our own that was appended just now. */
