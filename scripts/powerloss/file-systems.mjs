@@ -6,7 +6,7 @@ export const fileSystems = {
   ext4: {
     sizeBytes: 96 * mebibyte,
     // Everything is laid out at once: the lazy initialisation would write into the recording for seconds.
-    makeCommand: ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"],
+    makeCommand: ["mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"],
     mountOptions: "noatime",
     debianPackage: "e2fsprogs",
   },

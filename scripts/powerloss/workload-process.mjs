@@ -4,8 +4,10 @@
  * steps]`.
  */
 
+import { execFile } from "node:child_process";
 import { appendFileSync, fsyncSync, openSync, writeSync } from "node:fs";
 import path from "node:path";
+import { promisify } from "node:util";
 import { storeOpener } from "./ports.mjs";
 import { planStores } from "./workloads.mjs";
 import { countLogged } from "./write-log.mjs";
@@ -59,6 +61,9 @@ async function runStep(store, step) {
       // Other programs make the file system write its journal, also between our steps.
       writeSync(foreignFile, "x".repeat(100));
       return fsyncSync(foreignFile);
+    case "writeBack":
+      // The kernel may write everything out whenever it likes, also what was not synced.
+      return promisify(execFile)("sync", ["-f", mounted]);
   }
 }
 

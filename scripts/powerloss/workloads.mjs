@@ -17,12 +17,12 @@ const sessionsPerLane = 4;
 export const protocols = {
   commit: {
     steps: 30,
-    weights: { set: 8, setLarge: 2, patch: 5, transaction: 3, foreignSync: 3 },
+    weights: { set: 8, setLarge: 2, patch: 5, transaction: 3, foreignSync: 2, writeBack: 1 },
     openOptions: {},
   },
   checkpoint: {
     steps: 40,
-    weights: { set: 8, setLarge: 3, patch: 5, transaction: 3, checkpoint: 4, foreignSync: 3 },
+    weights: { set: 8, setLarge: 3, patch: 5, transaction: 3, checkpoint: 4, foreignSync: 2, writeBack: 1 },
     openOptions: { limits: tinyLimits },
   },
   migrate: {
@@ -33,12 +33,22 @@ export const protocols = {
   },
   remove: {
     steps: 45,
-    weights: { set: 8, remove: 7, transaction: 2, checkpoint: 3, foreignSync: 3 },
+    weights: { set: 8, remove: 7, transaction: 2, checkpoint: 3, foreignSync: 2, writeBack: 1 },
     openOptions: { limits: tinyLimits },
   },
   interval: {
     steps: 40,
-    weights: { set: 8, setLarge: 1, patch: 5, transaction: 3, remove: 2, checkpoint: 2, sync: 3, foreignSync: 3 },
+    weights: {
+      set: 8,
+      setLarge: 1,
+      patch: 5,
+      transaction: 3,
+      remove: 2,
+      checkpoint: 2,
+      sync: 3,
+      foreignSync: 2,
+      writeBack: 1,
+    },
     openOptions: { durability: "interval", limits: tinyLimits },
   },
 };
@@ -126,6 +136,7 @@ function planStep(random, kind, keys, current, number) {
     case "checkpoint":
     case "sync":
     case "foreignSync":
+    case "writeBack":
       return { kind };
   }
   return { kind: "set", key, entry: small() };
