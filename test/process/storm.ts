@@ -18,7 +18,7 @@ import { WriterProcess } from "./storm/writer-process.js";
 
 export interface KillStormOptions {
   readonly writers: number;
-  /** At most so many kills. */
+  /** So many kills, or a few more: each writer may be on its way to one. */
   readonly kills: number;
   readonly seed: number;
   /** Ends soon after this time, in milliseconds since 1970. */

@@ -52,7 +52,7 @@ export class WriterProcess implements AsyncDisposable {
   async liveThrough(life: WriterLife): Promise<void> {
     const finished = this.says("finished");
     this.begin(life);
-    await finished;
+    if (!(await finished)) throw new Error(`the writer of slot ${life.slot} ended before its work was done`);
   }
 
   /** Resolves when it says that for the `times`-th time from now on, or has ended; true when it said it. */
