@@ -1,0 +1,297 @@
+/** Mutants of creation and migration: what is synced before the store appears, and what is compared before and after. */
+
+const crash = "test/unit/migrate/crash.test.ts";
+const take = "test/unit/migrate/take-over.test.ts";
+const content = "test/unit/migrate/legacy-content.test.ts";
+const hostile = "test/hostile/legacy-files.test.ts";
+const creation = "test/protocol/creation.test.ts";
+const p17 = "test/protocol/p10-damage.test.ts";
+const migrate = "test/unit/migrate/migrate.test.ts";
+
+const create = "src/backends/directory/create.ts";
+const legacyFile = "src/migrate/legacy-file.ts";
+const legacyContent = "src/migrate/legacy-content.ts";
+const original = "src/migrate/original.ts";
+const takeOver = "src/migrate/take-over.ts";
+
+export const createMutants = [
+  {
+    name: "create: one at a time",
+    rule: "P22",
+    file: create,
+    find: "while (!lock.tryExclusiveChecked()) {",
+    replace: "while (false) {",
+    suite: creation,
+  },
+  {
+    name: "create: somebody may have been faster",
+    rule: "P22",
+    file: create,
+    find: 'if (port.statName(parent, location.directoryName)) return "exists";',
+    replace: "",
+    suite: creation,
+  },
+  {
+    name: "create: the directories are synced before the store appears",
+    rule: "P22",
+    file: create,
+    find: "await port.syncDirectory(staging);",
+    replace: "",
+    suite: creation,
+  },
+  {
+    name: "create: entries/ is synced before the store appears",
+    rule: "P22",
+    file: create,
+    find: "await port.syncDirectory(root);",
+    replace: "",
+    suite: [crash, creation],
+  },
+  {
+    name: "create: shards are synced before the store appears",
+    rule: "P22",
+    file: create,
+    find: "if (naming.shardDigits > 0) for (const shard of directory.directories()) await port.syncDirectory(shard);",
+    replace: "",
+    suite: creation,
+  },
+  {
+    name: "create: journal/ is synced before the store appears",
+    rule: "P22",
+    file: create,
+    find: "await port.syncDirectory(journal);",
+    replace: "",
+    suite: creation,
+  },
+  {
+    name: "create: the store's name is synced before the original is renamed",
+    rule: "P22",
+    file: create,
+    find: "await port.syncDirectory(parent); for (const name of Object.values",
+    replace: "for (const name of Object.values",
+    suite: [crash, creation],
+  },
+  {
+    name: "create: the names of directories that were made are synced",
+    file: create,
+    find: "makeUnlessThere(port, directory, name); await port.syncDirectory(directory);",
+    replace: "makeUnlessThere(port, directory, name);",
+    suite: creation,
+  },
+  {
+    name: "create: the name of the lowest directory there is is synced",
+    file: create,
+    find: "await syncAbove(port, existing);",
+    replace: "",
+    suite: creation,
+  },
+  {
+    name: "create: a source that changed meanwhile is taken over anew",
+    rule: "P22",
+    file: create,
+    find: "if (options.isStillRight?.(parent) !== false) {",
+    replace: "if (true) {",
+    suite: take,
+    test: "changes while",
+  },
+  {
+    name: "create: every started file operation is awaited",
+    file: create,
+    find: "const results = await Promise.allSettled(promises);",
+    replace: "await Promise.all(promises); const results = [];",
+    suite: creation,
+  },
+  {
+    name: "create: names that differ by case are two files",
+    rule: "P17",
+    file: create,
+    find: "return found === undefined;",
+    replace: "return true;",
+    suite: p17,
+    test: "P17",
+  },
+  {
+    name: "create: a failed creation leaves nothing behind",
+    file: create,
+    find: "discardStaging(port, parent, staging); throw error;",
+    replace: "throw error;",
+    suite: creation,
+  },
+  {
+    name: "create: leftovers of dead creators are removed",
+    file: create,
+    find: "removeStagingLeftovers(port, parent, location); if",
+    replace: "if",
+    suite: creation,
+  },
+  {
+    name: "create: only directories are removed as leftovers",
+    file: create,
+    find: 'kind === "directory" && layout.parseStagingName',
+    replace: "layout.parseStagingName",
+    suite: hostile,
+    test: "symlink is not followed when leftovers",
+  },
+  {
+    name: "create: leftovers are removed no deeper than they are made",
+    file: create,
+    find: 'entry.kind === "directory" && levels > 0',
+    replace: 'entry.kind === "directory"',
+    suite: creation,
+  },
+  {
+    name: "create: directories have mode 0700",
+    file: create,
+    find: "port.makeDirectory(parent, name, layout.directoryMode); return port.openDirectory(parent, name);",
+    replace: "port.makeDirectory(parent, name, 0o755); return port.openDirectory(parent, name);",
+    suite: creation,
+  },
+
+  // --- migration ---------------------------------------------------------------------------------------------------------
+  {
+    name: "legacy-file: legacyFileBytes",
+    file: legacyFile,
+    find: "if (before.sizeBytes > bytesMax) {",
+    replace: "if (false) {",
+    suite: hostile,
+    test: "above the limit",
+  },
+  {
+    name: "legacy-file: an unsafe file is refused",
+    file: legacyFile,
+    find: "if (problem) return unsafe(problem);",
+    replace: "",
+    suite: hostile,
+  },
+  {
+    name: "legacy-file: what is opened is what was looked at",
+    file: legacyFile,
+    find: 'openChecked(port, parent, name, "read", owner)',
+    replace: 'port.open(parent, name, "read")',
+    suite: creation,
+  },
+  {
+    name: "legacy-file: a file that changes while it is read is read again",
+    file: legacyFile,
+    find: "return isSame(before, port.stat(file)) && now && isSame(before, now) ? bytes : undefined;",
+    replace: "return bytes;",
+    suite: creation,
+  },
+  {
+    name: "legacy-file: a file that is replaced while it is read is read again",
+    file: legacyFile,
+    find: "&& now && isSame(before, now)",
+    replace: "",
+    suite: creation,
+  },
+  {
+    name: "legacy-file: contents are compared by hash",
+    file: legacyFile,
+    find: 'return hashOf(content.bytes) === expected.sha256 ? "same" : "different";',
+    replace: 'return "same";',
+    suite: take,
+  },
+  {
+    name: "legacy-content: fatal UTF-8",
+    file: legacyContent,
+    find: '"utf-8", { fatal: true, ignoreBOM: true }',
+    replace: '"utf-8", { fatal: false, ignoreBOM: true }',
+    suite: content,
+  },
+  {
+    name: "legacy-content: one bad entry refuses the file",
+    file: legacyContent,
+    find: "if (offenderCount > 0) {",
+    replace: "if (false) {",
+    suite: hostile,
+  },
+  {
+    name: "legacy-content: keyBytes",
+    file: legacyContent,
+    find: "normalizeKey(name, rules.keyRule, rules.limits.keyBytes)",
+    replace: "normalizeKey(name, rules.keyRule, 1e9)",
+    suite: [hostile, content],
+  },
+  {
+    name: "legacy-content: entryBytes",
+    file: legacyContent,
+    find: "checkEntryBytes(entry, rules.limits.entryBytes, key);",
+    replace: "",
+    suite: [hostile, content],
+  },
+  {
+    name: "legacy-content: nestingLevels",
+    file: legacyContent,
+    find: "freezeParsedJson(value, rules.limits.nestingLevels)",
+    replace: "freezeParsedJson(value, 1e9)",
+    suite: [hostile, content],
+  },
+  {
+    name: "legacy-content: sessions",
+    file: legacyContent,
+    find: "if (entries.size > rules.limits.sessions) {",
+    replace: "if (false) {",
+    suite: [content],
+  },
+  {
+    name: "take-over: the free space",
+    file: takeOver,
+    find: "if (freeBytes >= neededBytes) return;",
+    replace: "return;",
+    suite: migrate,
+    test: "too little space",
+  },
+  {
+    name: "take-over: what was seen without the lock is compared under it",
+    file: takeOver,
+    find: 'if (compareLegacyFile(port, parent, location.legacyName, seen) === "same") return seen;',
+    replace: "return seen;",
+    argument:
+      "isStillRight compares the same file once more right before the store appears, and begins anew; this look spares the writing",
+  },
+  {
+    name: "take-over: a file that never stops changing is refused",
+    file: takeOver,
+    find: "if (starts > startsMax) throw",
+    replace: "if (false) throw",
+    suite: take,
+    test: "never stops changing",
+    hangs: true,
+  },
+  {
+    name: "original: only what was taken over is renamed",
+    file: original,
+    find: 'if (found === "different") return { warning: ignored(location) };',
+    replace: "",
+    suite: take,
+  },
+  {
+    name: "original: an interrupted take-over is finished under the lock",
+    file: original,
+    find: "while (!lock.tryExclusiveChecked()) {",
+    replace: "while (false) {",
+    suite: creation,
+  },
+  {
+    name: "original: the name of the backup is synced",
+    file: original,
+    find: "await port.syncDirectory(parent);",
+    replace: "",
+    suite: creation,
+  },
+  {
+    name: "original: a backup is never overwritten",
+    file: original,
+    find: "if (port.statName(parent, name) === undefined) return name;",
+    replace: "return name;",
+    suite: take,
+    test: "never overwritten",
+  },
+  {
+    name: "original: a change at the last moment is reported",
+    file: original,
+    find: "const replaced = !isSameFile(before, port.statName(parent, backupName));",
+    replace: "const replaced = false;",
+    suite: [creation],
+  },
+];
