@@ -1,5 +1,9 @@
-/** The real port with one thing wrong about it: a clock that nobody should trust, or a process that falls asleep. */
+/**
+ * The real port with one thing wrong about it: a clock that nobody should trust, a process that falls asleep, or hardly
+ * any file descriptors left.
+ */
 
+import fs from "node:fs";
 import { createNodePort } from "../../../src/fs/node-port.js";
 import type { Port } from "../../../src/fs/port.js";
 
@@ -18,6 +22,8 @@ export interface PortWish {
   readonly clock?: ClockName;
   /** Stops the process after so many calls of the method, before (or after) the call has its effect. */
   readonly stopAt?: { readonly method: StopMethod; readonly call: number; readonly when: "before" | "after" };
+  /** Takes all file descriptors that the process may have, but for so many. Its own limit should be low. */
+  readonly descriptorsLeft?: number;
 }
 
 export type StopMethod = "append" | "tryLock" | "unlock" | "syncFile" | "rename" | "open" | "unlink";
@@ -25,7 +31,7 @@ export type StopMethod = "append" | "tryLock" | "unlock" | "syncFile" | "rename"
 export function wishedPort(wish: PortWish | undefined, say: (kind: "stopping", method: string) => void): Port {
   const port = createNodePort();
   const startMs = port.nowMs();
-  const { clock, stopAt } = wish ?? {};
+  const { clock, stopAt, descriptorsLeft } = wish ?? {};
   const wished: Port = { ...port };
   if (clock !== undefined) wished.nowMs = () => clocks[clock](port.nowMs(), startMs);
   if (stopAt !== undefined) {
@@ -45,5 +51,25 @@ export function wishedPort(wish: PortWish | undefined, say: (kind: "stopping", m
     };
     Object.assign(wished, { [method]: sleepy });
   }
+  if (descriptorsLeft !== undefined) {
+    for (const descriptor of takeAllDescriptors().slice(0, descriptorsLeft)) fs.closeSync(descriptor);
+  }
   return wished;
+}
+
+/** How many file descriptors the process may still open. */
+export function countFreeDescriptors(): number {
+  const taken = takeAllDescriptors();
+  for (const descriptor of taken) fs.closeSync(descriptor);
+  return taken.length;
+}
+
+function takeAllDescriptors(): number[] {
+  const taken: number[] = [];
+  try {
+    for (;;) taken.push(fs.openSync("/dev/null", "r"));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EMFILE") throw error;
+  }
+  return taken;
 }

@@ -27,6 +27,8 @@ export type Said =
   | readonly ["acknowledged", Deed, string, tookMs: number]
   /** It is about to stop itself, inside a call of the port. */
   | readonly ["stopping", method: string]
+  /** The store is closed, or was not opened; so many file descriptors are free. */
+  | readonly ["free", descriptors: number]
   | readonly ["refused", Deed, code: string, message: string]
   | readonly ["finished"]
   | readonly ["broke", text: string];

@@ -12,7 +12,7 @@ import { openBackend } from "../../../src/open-backend.js";
 import { checkOpenOptions } from "../../../src/open-options.js";
 import { createSessionStore } from "../../../src/store.js";
 import { SeededRandom } from "../../sim/random.js";
-import { wishedPort } from "./ports.js";
+import { countFreeDescriptors, wishedPort } from "./ports.js";
 import {
   counterKey,
   type Deed,
@@ -45,7 +45,7 @@ async function live(life: WriterLife): Promise<void> {
   const mine = [...life.leftovers];
   let left = life.operations ?? Number.POSITIVE_INFINITY;
   let count = 0;
-  while (left > 0) {
+  const stay = async () => {
     const backend = await openBackend(port, life.location, options);
     const store: Store = createSessionStore(backend, { clock: port, conflictWaitMs: options.conflictWaitMs });
     try {
@@ -57,6 +57,13 @@ async function live(life: WriterLife): Promise<void> {
       }
     } finally {
       await store.close();
+    }
+  };
+  while (left > 0) {
+    try {
+      await stay();
+    } finally {
+      if (life.wish?.descriptorsLeft !== undefined) say("free", countFreeDescriptors());
     }
   }
 }
