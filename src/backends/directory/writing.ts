@@ -147,8 +147,14 @@ export class WritingParts {
     const holdsCommits = current.firstCommitMs !== undefined;
     const ageMs = holdsCommits ? Math.abs(this.port.nowMs() - (current.firstCommitMs as number)) : 0;
     const isDue = holdsCommits && (ageMs >= this.options.limits.segmentAgeMs || nowMs - this.lastAppendMs >= idleMs);
-    if (isDue) this.inBackground(() => this.checkpoint());
+    if (isDue) this.inBackground(() => this.rotateAndWriteOut());
     else if (segments.length > 1) this.checkpointInBackground();
+  }
+
+  /** Not `checkpoint`, which waits for the work in the background: that would be waiting for itself. */
+  private async rotateAndWriteOut(): Promise<void> {
+    await this.committer.rotate();
+    await this.checkpointer.run();
   }
 
   private checkpointInBackground(): void {
