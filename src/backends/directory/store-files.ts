@@ -242,7 +242,9 @@ function readManifestIn(port: Port, store: Directory, owner: StoreOwner): Manife
   try {
     const file = openChecked(port, store, layout.manifestName, "read", owner);
     try {
-      text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(readWhole(port, file, fixedLimits.manifestBytesMax));
+      text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
+        readWhole(port, file, fixedLimits.manifestBytesMax),
+      );
     } finally {
       port.close(file);
     }

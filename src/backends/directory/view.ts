@@ -192,11 +192,11 @@ export class View {
       return;
     }
     if (segment.offset !== 0 || record.store !== this.incarnation) throw foreignSegment(this.files);
-    if (record.lastVersion !== segment.first - 1) {
+    if (record.lastVersion !== segment.first - 1 || record.lastVersion < this.last.version) {
       throw damagedJournal(
         this.files,
-        `states carried over from version ${record.lastVersion} lie in segment ${segment.first}`,
-        "A segment does not have the name that it was written under.",
+        `states carried over from version ${record.lastVersion} lie in segment ${segment.first}, behind version ${this.last.version}`,
+        "A segment is not where it was written.",
       );
     }
     segment.overlay.addCarry(record, lineBytes, (key) => this.latestChange(key));

@@ -58,7 +58,8 @@ export function foldKey(entries: EntryDirectory, history: KeyHistory): FoldedKey
     changed = true;
     const { version, record } = change;
     if (change.type === "put") {
-      state = { version, record, entry: freezeParsedJson(change.entry as FrozenEntry) };
+      const entry = freezeJournaled(change.entry);
+      state = "broken" in entry ? entry : { version, record, entry: entry.frozen };
     } else if (change.type === "remove") {
       if (state !== "absent" && !("broken" in state) && !change.purge) trashed.push({ state, removal: change });
       state = "absent";
@@ -96,8 +97,20 @@ function patchState(
       broken: `version ${change.version} was made on version ${change.base}, the entry has version ${state.version}`,
     };
   }
-  const set = freezeParsedJson(change.set as FrozenEntry);
-  return { version: change.version, record: change.record, entry: applyPatch(state.entry, set, change.unset ?? []) };
+  const set = freezeJournaled(change.set);
+  if ("broken" in set) return set;
+  const entry = applyPatch(state.entry, set.frozen, change.unset ?? []);
+  return { version: change.version, record: change.record, entry };
+}
+
+/** What no entry may hold - too deep, a number out of range - must not keep its segment from being checkpointed. */
+function freezeJournaled(value: unknown): { readonly frozen: FrozenEntry } | { readonly broken: string } {
+  try {
+    return { frozen: freezeParsedJson(value as FrozenEntry) };
+  } catch (error) {
+    if (!(error instanceof SessionStoreError)) throw error;
+    return { broken: error.problem };
+  }
 }
 
 function readBase(

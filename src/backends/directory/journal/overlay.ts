@@ -5,6 +5,7 @@
  */
 
 import type { FrozenEntry } from "../../../contract.js";
+import { SessionStoreError } from "../../../errors.js";
 import { limitCaps } from "../../../limits.js";
 import { freezeParsedJson } from "../../../sessions/entry-value.js";
 import { applyPatch } from "../../../sessions/patch.js";
@@ -101,9 +102,24 @@ function toChange(
   };
 }
 
+/** An intact record may hold what no entry may: too deep, or a number out of range. That costs its own session only. */
+function freezeJournaled(value: JsonObject): JsonObject {
+  try {
+    return freezeParsedJson(value, limitCaps.nestingLevels);
+  } catch (error) {
+    if (!(error instanceof SessionStoreError)) throw error;
+    throw new SessionStoreError("entry_damaged", `a journaled change cannot be used: ${error.problem}`, {
+      operation: "read the journal",
+      onDisk: "The journal was left as it is; all other sessions are served.",
+      nextStep: "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
+      cause: error,
+    });
+  }
+}
+
 export function frozenEntryOf(change: KeyChange): FrozenEntry {
   if (!change.frozen) {
-    change.entry = freezeParsedJson(change.entry as JsonObject, limitCaps.nestingLevels) as JsonObject;
+    change.entry = freezeJournaled(change.entry as JsonObject);
     change.frozen = true;
   }
   return change.entry as FrozenEntry;
@@ -164,5 +180,5 @@ function foldPatches(base: BaseState, steps: KeyChange[]): FrozenEntry {
     }
   }
   if (base.entry === undefined) throw new BaseMismatchError(steps[0]?.base ?? 0, base.version);
-  return applyPatch(base.entry, freezeParsedJson(set, limitCaps.nestingLevels), [...unset]);
+  return applyPatch(base.entry, freezeJournaled(set), [...unset]);
 }
