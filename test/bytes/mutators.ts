@@ -105,26 +105,28 @@ export function editJson(json: string, random: SeededRandom, indent?: number): s
     return undefined;
   }
   if (typeof root !== "object" || root === null) return undefined;
-  let place = root as Record<string, unknown>;
-  for (;;) {
-    const names = Object.keys(place);
-    if (names.length === 0) return undefined;
-    const name = random.pick(names);
-    const value = place[name];
-    if (typeof value === "object" && value !== null && random.chance(0.7)) {
-      place = value as Record<string, unknown>;
-      continue;
-    }
-    if (random.chance(0.15)) delete place[name];
-    else Object.defineProperty(place, name, { value: rawMark, enumerable: true, writable: true, configurable: true });
-    const raw = nastyValue(random, name, value);
-    return JSON.stringify(root, null, indent).replace(JSON.stringify(rawMark), () => raw);
-  }
+  const places = random.chance(0.3) ? placesIn(root, 1) : placesIn(root);
+  if (places.length === 0) return undefined;
+  const { holder, name } = random.pick(places);
+  const raw = nastyValue(random, name, holder[name]);
+  if (random.chance(0.15)) delete holder[name];
+  else Object.defineProperty(holder, name, { value: rawMark, enumerable: true, writable: true, configurable: true });
+  return JSON.stringify(root, null, indent).replace(JSON.stringify(rawMark), () => raw);
+}
+
+/** Every value in there, by what holds it. */
+function placesIn(value: object, levels = 20): { holder: Record<string, unknown>; name: string }[] {
+  const holder = value as Record<string, unknown>;
+  return Object.keys(holder).flatMap((name) => {
+    const part = holder[name];
+    const inner = typeof part === "object" && part !== null && levels > 1 ? placesIn(part, levels - 1) : [];
+    return [{ holder, name }, ...inner];
+  });
 }
 
 function nastyValue(random: SeededRandom, name: string, value: unknown): string {
   const same = JSON.stringify(value);
-  const levels = random.pick([62, 63, 64, 65, 253, 254, 255, 256, 257, 5_000]);
+  const levels = random.pick([62, 63, 64, 65, 253, 254, 255, 256, 257, 1_500]);
   return random.pick([
     "1e999",
     "-1e999",

@@ -73,12 +73,15 @@ function recover(store: StoreBytes, lockFamily: string | undefined): Recovered {
   const manifest = readManifest(store.manifest);
   if (lockFamily !== undefined && manifest.lockFamily !== lockFamily)
     throw new Refused("unsupported_platform", "locks");
-  const { changes, version } = readJournal(store, manifest, lockFamily !== undefined);
+  const { changes, version, isCut } = readJournal(store, manifest);
   const sessions = new Map<string, string>();
   const damaged = new Set<string>();
   const serve = (key: string, session: Session) => {
     if (session.entry === undefined) return;
-    if (session.version > version) throw new Refused("store_damaged", `${key} is newer than the journal's end`);
+    if (session.version > version) {
+      damaged.add(key);
+      return;
+    }
     const token = `${session.version}-${session.record}-${String(manifest.incarnation).slice(0, 12)}`;
     sessions.set(key, `${token} ${canonical(session.entry)}`);
   };
@@ -91,8 +94,12 @@ function recover(store: StoreBytes, lockFamily: string | undefined): Recovered {
     const name = manifest.shardDigits === 2 ? /^[0-9a-f]{2}\/(.+)$/s.exec(path)?.[1] : path;
     if (name === undefined || name.includes("/")) continue;
     const named = keyOfName(name);
-    if (named === undefined || (named.key !== undefined && changes.has(named.key))) continue;
+    if (named === undefined) continue;
     const document = readEntryFile(bytes);
+    // Only a writer cuts, and only it has to know that this loses nothing.
+    if (isCut && lockFamily !== undefined && document !== undefined && document.version > version)
+      throw new Refused("store_damaged", `${document.key} was written out and is cut`);
+    if (named.key !== undefined && changes.has(named.key)) continue;
     if (document === undefined || (named.key !== undefined && document.key !== named.key)) {
       damaged.add(named.key ?? name);
     } else if (!changes.has(document.key)) {
@@ -107,7 +114,8 @@ function recover(store: StoreBytes, lockFamily: string | undefined): Recovered {
 
 function readManifest(bytes: Uint8Array): Fields & { checkpoint: { version: number; record: string } } {
   const fields = parseJson(bytes);
-  if (!isObject(fields) || fields.kind !== "sessiondir-store") throw new Refused("store_damaged", "no manifest");
+  if (!isObject(fields) || typeof fields.kind !== "string") throw new Refused("store_damaged", "no manifest");
+  if (fields.kind !== "sessiondir-store") throw new Refused("unsupported_layout", "another kind of store");
   if (typeof fields.layoutVersion === "number" && fields.layoutVersion > 1)
     throw new Refused("unsupported_layout", "newer layout");
   const { features, checkpoint, incarnation } = fields;
@@ -138,7 +146,7 @@ function readManifest(bytes: Uint8Array): Fields & { checkpoint: { version: numb
 
 // --- the journal -------------------------------------------------------------------------------------------------------
 
-function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest>, asWriter: boolean) {
+function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest>) {
   const { checkpoint, incarnation } = manifest;
   const firsts: number[] = [];
   for (const name of store.segments.keys()) {
@@ -169,7 +177,8 @@ function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest
         for (const operation of fields.operations as Fields[]) add(changes, operation, last, record.checksum);
       } else if (record.kind === "carry") {
         if (offset > 0 || fields.store !== incarnation) throw new Refused("store_damaged", "foreign states");
-        if (fields.lastVersion !== current - 1) throw new Refused("store_damaged", "carried to another place");
+        if (fields.lastVersion !== current - 1 || current - 1 < last)
+          throw new Refused("store_damaged", "carried to another place");
         last = fields.lastVersion as number;
         for (const state of fields.carry as Fields[])
           add(changes, state, state.version as number, state.record as string);
@@ -188,10 +197,10 @@ function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest
       continue;
     }
     if (last < checkpoint.version) throw new Refused("store_damaged", "the journal ends before the checkpoint");
-    if (!asWriter) return { changes, version: last };
+    const tail = seal === undefined ? bytes.subarray(offset) : new Uint8Array(0);
+    refuseIfDurable(tail, last);
     for (const first of later) refuseIfDurable(store.segments.get(segmentName(first)) as Uint8Array, last);
-    if (seal === undefined) refuseIfDurable(bytes.subarray(offset), last);
-    return { changes, version: last };
+    return { changes, version: last, isCut: tail.includes(10) || later.length > 0 };
   }
 }
 
