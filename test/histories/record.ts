@@ -39,6 +39,8 @@ export interface RecordedHistory extends History {
 
 type Store = SessionStore<Record<string, unknown>>;
 
+/** A watcher that was not told of the last commit after that time never will be. */
+const feedWaitMs = 60_000;
 /** Not one of the sessions of the history: its appearance is the end of the change feed. */
 const endKey = "agent:end:of-feed";
 
@@ -60,7 +62,9 @@ export async function recordHistory(
           operations.set(id, { ...operations.get(id)!, returnMicroseconds, outcome });
         },
       };
-      const feed = followFeed(store, await store.cursor());
+      const stop = new AbortController();
+      const feed = followFeed(store, await store.cursor(), stop.signal);
+      feed.catch(() => {}); // Awaited at the end.
       let kills = 0;
       if (target.capabilities.crossProcess) {
         kills = await runProcesses(place.location, shape, keys, recorder, workers);
@@ -70,6 +74,8 @@ export async function recordHistory(
       }
       await readEverything(store, keys, recorder);
       await store.update(endKey, () => ({ end: true }));
+      const patience = setTimeout(() => stop.abort(), feedWaitMs);
+      const changes = await feed.finally(() => clearTimeout(patience));
       const findings: string[] = [];
       for await (const { severity, code, message } of store.verify()) {
         if (severity === "error") findings.push(`${code}: ${message}`);
@@ -81,7 +87,7 @@ export async function recordHistory(
         keys,
         operations: [...operations.values()],
         denseVersions: target.capabilities.denseVersions,
-        feed: await feed,
+        feed: changes,
         findings,
       };
     } finally {
@@ -93,15 +99,15 @@ export async function recordHistory(
 }
 
 /** All changes up to the end; `undefined` when some of them were gone before they could be followed. */
-async function followFeed(store: Store, since: string): Promise<FeedChange[] | undefined> {
+async function followFeed(store: Store, since: string, signal: AbortSignal): Promise<FeedChange[] | undefined> {
   const changes: FeedChange[] = [];
-  for await (const change of store.watch({ since })) {
+  for await (const change of store.watch({ since, signal })) {
     if (change.type === "reset") return undefined;
-    if (change.key === endKey) break;
+    if (change.key === endKey) return changes;
     const { key, version } = change;
     changes.push(change.type === "put" ? { key, version, entry: change.entry } : { key, version });
   }
-  return changes;
+  throw new Error(`the watcher was not told of the last commit: ${JSON.stringify(changes.slice(-3))}`);
 }
 
 function makeWork(shape: HistoryShape, keys: readonly string[], name: string, salt: number): ClientWork[] {

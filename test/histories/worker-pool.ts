@@ -7,6 +7,9 @@ import type { WorkerJob } from "./worker.js";
 
 const program = fileURLToPath(new URL("./worker.js", import.meta.url));
 
+/** No job takes that long, on any machine: who does hangs. */
+const jobWaitMs = 120_000;
+
 export class HistoryWorker {
   readonly #child: ChildProcess;
   readonly #ready: Promise<void>;
@@ -44,11 +47,14 @@ export class HistoryWorker {
 
   /** Resolves when it has finished or was killed. */
   async run(job: WorkerJob, recorder: Recorder): Promise<"finished" | "killed"> {
+    let patience: NodeJS.Timeout | undefined;
     const how = await new Promise<"finished" | "killed" | Error>((finish) => {
+      patience = setTimeout(() => finish(new Error("a process hangs: its work takes too long")), jobWaitMs);
       this.#recorder = { ...recorder, finish };
       if (this.dead) finish("killed");
       else this.#child.send(job, () => {});
     });
+    clearTimeout(patience);
     this.#recorder = undefined;
     if (how instanceof Error) throw how;
     return how;

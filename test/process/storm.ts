@@ -37,6 +37,8 @@ export interface KillStormReport extends StormCounts {
 
 /** Kills of one slot between two comparisons. */
 const killsInARow = 4;
+/** A writer that says nothing new for so long hangs. */
+const hangMs = 60_000;
 /** What a victim says first, how often at most, and how long after it it may be killed. */
 const moments: readonly (readonly [kind: Said[0], timesMax: number, delayMsMax: number])[] = [
   ["ready", 1, 40],
@@ -68,7 +70,8 @@ export async function killStorm({ writers, kills, seed, deadline }: KillStormOpt
       seed: choice.below(2 ** 31),
       leftovers: ledger.leftoversOf(isMine, 3),
     });
-    await reached;
+    if (!(await within(hangMs, reached)))
+      ledger.problems.push(`writer ${slot} hangs: nothing "${kind}" within ${hangMs} ms`);
     await delay(choice.between(0, delayMsMax));
     if (choice.chance(0.1)) {
       victim.child.kill("SIGSTOP");
@@ -118,6 +121,15 @@ function randomOptions(random: SeededRandom): OpenOptions {
       ...(random.chance(0.5) ? { segmentRetentionMs: 0 } : {}),
     },
   };
+}
+
+/** False when it took longer. */
+async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  let patience: NodeJS.Timeout | undefined;
+  const tooLong = new Promise<false>((resolve) => {
+    patience = setTimeout(resolve, ms, false);
+  });
+  return Promise.race([promise.then(() => true), tooLong]).finally(() => clearTimeout(patience));
 }
 
 function delay(ms: number): Promise<void> {
