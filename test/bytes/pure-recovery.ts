@@ -17,7 +17,12 @@ export interface StoreBytes {
   readonly entries: ReadonlyMap<string, Uint8Array>;
 }
 
-export type Refusal = "store_damaged" | "unsupported_layout" | "unsupported_platform" | "store_fenced";
+export type Refusal =
+  | "store_damaged"
+  | "unsupported_layout"
+  | "unsupported_platform"
+  | "store_fenced"
+  | "limit_exceeded";
 
 export type Recovered =
   | {
@@ -58,6 +63,7 @@ class Refused extends Error {
 }
 
 const nestingLevelsMax = 256;
+const manifestBytesMax = 1024 * 1024;
 
 /** `lockFamily` undefined reads as a reader without locks would: it cuts nothing, and refuses less. */
 export function recoverPurely(store: StoreBytes, lockFamily: string | undefined): Recovered {
@@ -113,6 +119,7 @@ function recover(store: StoreBytes, lockFamily: string | undefined): Recovered {
 // --- the manifest ------------------------------------------------------------------------------------------------------
 
 function readManifest(bytes: Uint8Array): Fields & { checkpoint: { version: number; record: string } } {
+  if (bytes.length > manifestBytesMax) throw new Refused("limit_exceeded", "the manifest is too large");
   const fields = parseJson(bytes);
   if (!isObject(fields) || typeof fields.kind !== "string") throw new Refused("store_damaged", "no manifest");
   if (fields.kind !== "sessiondir-store") throw new Refused("unsupported_layout", "another kind of store");
@@ -218,7 +225,9 @@ function refuseIfDurable(tail: Uint8Array, last: number): void {
   for (let start = 0, end = tail.indexOf(10); end >= 0; start = end + 1, end = tail.indexOf(10, start)) {
     for (let at = start; at >= 0 && at < end; at = tail.indexOf(0x7b, at + 1)) {
       const record = parseRecord(tail.subarray(at, end));
-      if (record !== undefined && (record.fields.durable as number) > last) witness = true;
+      if (record === undefined) continue;
+      if ((record.fields.durable as number) > last) witness = true;
+      break; // What lies inside a record is its own.
     }
   }
   if (witness) throw new Refused("store_damaged", `${last + 1} was durable and is damaged`);
@@ -379,7 +388,9 @@ const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
 
 export function crc32(bytes: Uint8Array): string {
   let value = 0xffffffff;
-  for (const byte of bytes) value = (crcTable[(value ^ byte) & 255] as number) ^ (value >>> 8);
+  for (let at = 0; at < bytes.length; at++) {
+    value = (crcTable[(value ^ (bytes[at] as number)) & 255] as number) ^ (value >>> 8);
+  }
   return ((value ^ 0xffffffff) >>> 0).toString(16).padStart(8, "0");
 }
 

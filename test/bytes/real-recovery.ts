@@ -15,7 +15,13 @@ export type Role = "writer" | "reader";
 export type Opened = Recovered | { readonly kind: "broken"; readonly because: string };
 
 /** Refusals are typed, and these are all that bytes may lead to. */
-const refusals: readonly string[] = ["store_damaged", "unsupported_layout", "unsupported_platform", "store_fenced"];
+const refusals: readonly string[] = [
+  "store_damaged",
+  "unsupported_layout",
+  "unsupported_platform",
+  "store_fenced",
+  "limit_exceeded",
+];
 
 let template: SimulatedMachine | undefined;
 
