@@ -47,9 +47,8 @@ test("a flipped bit in any byte of the journal: proven durable is refused, the v
     await flipJournal(at, random.below(8), at % 3 === 0 ? "reader" : "writer");
 });
 
-test("every bit of the first record, of one in the middle and of the last one", async () => {
-  const starts = [0, journal.indexOf(0x0a, journal.length >> 1) + 1, lastLine];
-  for (const start of starts) {
+test("every bit of the first record and of the last one", async () => {
+  for (const start of [0, lastLine]) {
     for (let at = start; at <= journal.indexOf(0x0a, start); at++) {
       for (let bit = 0; bit < 8; bit++) await flipJournal(at, bit, "writer");
     }

@@ -10,7 +10,7 @@ import { fuzzBytes } from "./fuzz.js";
 import { makeHonestStore } from "./honest-store.js";
 import { compareRecoveries } from "./real-recovery.js";
 
-const inputs = Number(process.env.SESSIONDIR_FUZZ_INPUTS ?? 4_000);
+const inputs = Number(process.env.SESSIONDIR_FUZZ_INPUTS ?? 8_000);
 const seed = Number(process.env.SESSIONDIR_FUZZ_SEED ?? 1);
 
 test("what was not spoilt is read whole, by the library and by the pure function", async () => {

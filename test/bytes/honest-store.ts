@@ -53,9 +53,9 @@ export function makeHonestStore(random: SeededRandom, options: HonestOptions = {
   const rotation = options.rotation ?? random.pick([0, 0.1, 0.3]);
   const lag = options.eager ? 0 : random.pick([0, 0, 1, 4]);
   const known = new Map<string, Known>();
-  const states = [sessionsOf(known)];
   const segments: { first: number; lines: string[]; touched: Set<string>; last: number; seal?: string }[] = [];
   const snapshots = [new Map(known)];
+  let states: Map<string, string>[] | undefined;
   let segment = startSegment(1);
   let lastRecord = "00000000";
   let timeMs = 1_700_000_000_000;
@@ -77,7 +77,6 @@ export function makeHonestStore(random: SeededRandom, options: HonestOptions = {
     segment.lines.push(line);
     segment.last = version;
     for (const operation of operations) apply(known, operation, version, lastRecord, segment.touched);
-    states.push(sessionsOf(known));
     snapshots.push(new Map(known));
     if (random.next() >= rotation) continue;
     segment.seal = !options.plain && random.chance(0.25) ? "suspect" : "rotated";
@@ -117,9 +116,14 @@ export function makeHonestStore(random: SeededRandom, options: HonestOptions = {
     },
     checkpointVersion,
     lastVersion: commits,
-    states,
+    get states() {
+      states ??= snapshots.map(sessionsOf);
+      return states;
+    },
   };
 }
+
+const alphabet = `abc "\\{}:é漢[],"checksum":"00000000"}\n \u0000~`;
 
 function drawOperations(
   random: SeededRandom,
@@ -129,7 +133,11 @@ function drawOperations(
 ): Entry[] {
   const chosen = new Set(Array.from({ length: random.pick([1, 1, 1, 2, 3]) }, () => random.pick(keys)));
   return [...chosen].map((key) => {
-    const text = Array.from({ length: chars }, () => random.pick([...'abc "\\{}:é漢'])).join("");
+    const from = random.below(alphabet.length);
+    const text = alphabet
+      .slice(from)
+      .concat(alphabet.repeat(Math.ceil(chars / alphabet.length)))
+      .slice(0, chars);
     const now = known.get(key);
     const draw = random.next();
     if (now?.entry === undefined || draw < 0.3) {
