@@ -29,10 +29,12 @@ export class CrashImages {
   #log;
   #durable;
   #durableCount = 0;
+  #untearableOffsets;
   #count = 0;
   #decided = { kept: [], torn: undefined };
 
-  constructor(workspace, base, logFile, entries) {
+  constructor(workspace, base, logFile, entries, untearableOffsets = []) {
+    this.#untearableOffsets = untearableOffsets;
     this.#workspace = workspace;
     this.#entries = entries;
     this.#durable = workspace.file("durable.raw");
@@ -44,7 +46,7 @@ export class CrashImages {
   make(moment, random) {
     this.#advanceTo(lastFlushBefore(this.#entries, moment));
     const pending = this.#entries.slice(this.#durableCount, moment).filter(({ length }) => length > 0);
-    const { mode, kept, torn } = choose(pending, random);
+    const { mode, kept, torn } = choose(pending, this.#untearableOffsets, random);
     this.#decided = { kept, torn };
     return { image: this.remake(), mode, pending: pending.length, kept: kept.length, isTorn: torn !== undefined };
   }
@@ -97,7 +99,7 @@ function lastFlushBefore(entries, moment) {
   return 0;
 }
 
-function choose(pending, random) {
+function choose(pending, untearableOffsets, random) {
   const mode = random.pick(["none", "all", "beginning", "part", "part"]);
   const share = 0.1 + 0.8 * random.next();
   const length = mode === "beginning" ? random.below(pending.length + 1) : pending.length;
@@ -105,7 +107,10 @@ function choose(pending, random) {
     const isThere = mode === "part" ? random.chance(share) : mode !== "none";
     return isThere || write.isThroughCache;
   });
-  const tearable = kept.filter((write) => write.length > sectorBytes && !write.isThroughCache);
+  const tearable = kept.filter(
+    ({ offset, length, isThroughCache }) =>
+      length > sectorBytes && !isThroughCache && !untearableOffsets.includes(offset),
+  );
   if (tearable.length === 0 || !random.chance(tearChance)) return { mode, kept };
   const write = random.pick(tearable);
   const at = sectorBytes * (1 + random.below(write.length / sectorBytes - 1));

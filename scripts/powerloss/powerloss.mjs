@@ -7,7 +7,7 @@
  * store without syncs loses.
  */
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { orExit, runTypeScript } from "../lib/compile.mjs";
@@ -29,21 +29,26 @@ if (missing.length > 0) {
 }
 
 setUp();
-const packageUrl = compile();
 const results = inProject("results", "powerloss.json");
 const report = { seed: options.seed, ok: false, selfChecks: [], rows: [], skipped: [] };
 const workspace = new Workspace();
+const packageUrl = compile();
 const startedMs = performance.now();
 console.log(`Seed ${options.seed}; ${options.states} states per file system and protocol.`);
 try {
   for (const fileSystem of options.fileSystems) await runFileSystem(fileSystem);
+} catch (error) {
+  console.error(`the rig itself failed: ${error.message}`);
+  process.exit(1);
 } finally {
   workspace.close();
 }
 finish();
 
+/** Into a directory of its own: another run may be going on. */
 function compile() {
-  const directory = inProject("build-powerloss");
+  const directory = inProject(`build-powerloss-${process.pid}`);
+  workspace.take(() => rmSync(directory, { recursive: true, force: true }));
   orExit(() => {
     const { status, output } = runTypeScript(["-p", "tsconfig.build.json", "--outDir", directory]);
     if (status !== 0) throw new Error(`${output}The package does not compile: see above.`);

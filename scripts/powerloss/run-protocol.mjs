@@ -10,10 +10,12 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkStores } from "./check-image.mjs";
 import { CrashImages, chooseMoments } from "./crash-images.mjs";
+import { runFailingDisk } from "./failing-disk.mjs";
+import { fileSystems } from "./file-systems.mjs";
 import { storeOpener } from "./ports.mjs";
 import { Random } from "./random.mjs";
 import { copySparse, makeBaseImage, mountImage, record } from "./recorded-disk.mjs";
-import { planStores } from "./workloads.mjs";
+import { planStores, protocols } from "./workloads.mjs";
 import { readLog } from "./write-log.mjs";
 
 const statesPerRecording = 100;
@@ -23,7 +25,7 @@ const workloadProgram = fileURLToPath(new URL("workload-process.mjs", import.met
 /** `settings`: `{ fileSystem, protocol, states, seed, broken, packageUrl, failures }`. Resolves with a report row. */
 export async function runProtocol(workspace, settings) {
   const row = {
-    fault: "F4",
+    fault: protocols[settings.protocol].isFailing ? "F7" : "F4",
     fileSystem: settings.fileSystem,
     protocol: settings.protocol,
     ...(settings.broken && { broken: settings.broken }),
@@ -41,6 +43,11 @@ export async function runProtocol(workspace, settings) {
     slowest: { ms: 0 },
     examples: [],
   };
+  if (protocols[settings.protocol].isFailing) {
+    Object.assign(row, { runsWithFailures: 0, acknowledgedAfterFailure: 0, errors: {} });
+    await runFailingDisk(workspace, settings, row, countState);
+    return row;
+  }
   for (let recording = 0; row.states < settings.states; recording += 1) {
     const seed = `${settings.seed}/${settings.fileSystem}/${recording}`;
     row.seeds.push(seed);
@@ -70,7 +77,7 @@ async function runRecording(workspace, settings, count, row) {
 
   const entries = readLog(logFile);
   const random = new Random(`${seed}/${protocol}/states`);
-  const images = new CrashImages(workspace, base, logFile, entries);
+  const images = new CrashImages(workspace, base, logFile, entries, fileSystems[fileSystem].untearableOffsets);
   const openStore = await storeOpener(settings.packageUrl, undefined);
   try {
     for (const moment of chooseMoments(entries, history[0][0], acknowledgedAt, count, random)) {

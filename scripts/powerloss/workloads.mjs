@@ -51,6 +51,14 @@ export const protocols = {
     },
     openOptions: { durability: "interval", limits: tinyLimits },
   },
+  // Not on the recorded disk, but on one that begins to fail.
+  "failing-disk": {
+    steps: 60,
+    weights: { set: 6, setLarge: 4, patch: 4, remove: 2, transaction: 3, checkpoint: 1 },
+    openOptions: { limits: { ...tinyLimits, segmentBytes: 64 * 1024 } },
+    lanes: 9,
+    isFailing: true,
+  },
 };
 
 /**
@@ -60,9 +68,9 @@ export const protocols = {
  */
 export function planStores(protocol, seed) {
   const random = new Random(`${seed}/${protocol}`);
-  const { legacyFiles, openOptions } = protocols[protocol];
+  const { legacyFiles, openOptions, lanes: laneCount = lanesPerStore } = protocols[protocol];
   if (legacyFiles === undefined) {
-    const lanes = Array.from({ length: lanesPerStore }, (_, index) => planLane(protocol, random, `lane-${index}`, {}));
+    const lanes = Array.from({ length: laneCount }, (_, index) => planLane(protocol, random, `lane-${index}`, {}));
     return [{ location: "gateway/agents/main/sessions.json", openOptions, lanes }];
   }
   return Array.from({ length: legacyFiles }, (_, index) => {

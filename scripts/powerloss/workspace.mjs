@@ -60,8 +60,10 @@ export class Workspace {
 
 /** Runs a program of the system to its end; throws with what it printed when it fails. Returns its output. */
 export function runSystem(program, ...args) {
-  const { status, error, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
+  const { status, signal, error, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
   if (status === 0) return stdout.trim();
+  // Ctrl-C goes to every process in the terminal; this one is told only when it is idle again.
+  if (signal === "SIGINT") process.exit(130);
   throw new Error(`${program} ${args.join(" ")}: ${error?.message ?? stderr.trim()}`);
 }
 
