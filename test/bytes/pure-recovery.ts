@@ -4,7 +4,10 @@
  * made twice to go unseen. Slow, whole in memory, and knows nothing of locks, concurrent writers or file kinds.
  *
  * Where the page leaves a choice: a session whose last whole state (a put or a removal) is in the journal is that,
- * without a look at its entry file; an entry file that is newer than the journal's end is a store that lost commits.
+ * without a look at its entry file; an entry file that is newer than the journal's end is damage of its session, and
+ * forbids a writer to cut anything.
+ *
+ * A long file, so that the second opinion can be read in one piece.
  */
 
 import { createHash } from "node:crypto";
@@ -65,7 +68,7 @@ class Refused extends Error {
 const nestingLevelsMax = 256;
 const manifestBytesMax = 1024 * 1024;
 
-/** `lockFamily` undefined reads as a reader without locks would: it cuts nothing, and refuses less. */
+/** `lockFamily` undefined reads as a reader does: it needs no locks and cuts nothing. */
 export function recoverPurely(store: StoreBytes, lockFamily: string | undefined): Recovered {
   try {
     return recover(store, lockFamily);
