@@ -1,0 +1,96 @@
+/**
+ * The fault rows of a torture run. A case of a row follows from its seed - for rows with real processes as far as a
+ * supervisor can decide - and takes seconds at most.
+ */
+
+import { type CaseReport, noFigures } from "./figures.js";
+
+export interface Row {
+  readonly name: string;
+  /** The rows of the fault matrix that it covers, see docs/testing.md. */
+  readonly faults: string;
+  readonly about: string;
+  /** Its part of the time, relative to the others. */
+  readonly share: number;
+  /** Runs one case; it ends soon after `deadlineMs` (milliseconds since 1970) where a case can be long. */
+  readonly run: (seed: number, deadlineMs: number) => Promise<CaseReport>;
+}
+
+export const rows: readonly Row[] = [
+  {
+    name: "crash-states",
+    faults: "F1 F2 F3",
+    about: "kill, torn append and power loss at every port call, also inside recovery",
+    share: 4.5,
+    run: async (seed) => (await import("./crash-states.js")).runCrashCase(seed),
+  },
+  {
+    name: "failed-calls",
+    faults: "F6",
+    about: "a port call fails or comes back short, once or for good",
+    share: 0.7,
+    run: async (seed) => (await import("./failed-calls.js")).runFailedCallCase(seed),
+  },
+  {
+    name: "schedules",
+    faults: "F17",
+    about: "two or three processes interleaved at every port call, killed, and cut off the power",
+    share: 0.8,
+    run: async (seed) => (await import("./schedules.js")).runScheduleCase(seed),
+  },
+  {
+    name: "bytes",
+    faults: "F11 F12 F13",
+    about: "spoilt journals, entries, manifests and legacy files, recovered twice over",
+    share: 5,
+    run: runBytesCase,
+  },
+  {
+    name: "kill-storms",
+    faults: "F9 F10 F19",
+    about: "2, 4 or 8 real writers, killed and stopped at any moment",
+    share: 6,
+    run: runStormCase,
+  },
+  {
+    name: "histories",
+    faults: "F14",
+    about: "recorded histories of 2 to 8 real processes, checked for linearizability and dense versions",
+    share: 2.5,
+    run: runHistoriesCase,
+  },
+];
+
+const inputsPerCase = 500;
+const historiesPerCase = 9;
+const killsPerCase = 24;
+
+async function runBytesCase(seed: number, deadlineMs: number): Promise<CaseReport> {
+  const { fuzzBytes } = await import("../bytes/fuzz.js");
+  const counters = await fuzzBytes({
+    seed: seed * inputsPerCase,
+    inputs: inputsPerCase,
+    deadline: () => Date.now() >= deadlineMs,
+  });
+  const figures = { ...noFigures(), inputs: counters.inputs, disagreements: counters.disagreements };
+  return { figures, problems: counters.failures };
+}
+
+async function runStormCase(seed: number, deadline: number): Promise<CaseReport> {
+  const { killStorm } = await import("../process/storm.js");
+  const writers = [2, 4, 8][seed % 3] as number;
+  const { problems, ...counts } = await killStorm({ writers, kills: killsPerCase, seed, deadline });
+  const { kills, acknowledgements, lost, partlyVisible, resurrected } = counts;
+  const hangs = problems.filter((problem) => problem.includes(" hangs")).length;
+  const isCounted = lost + partlyVisible + resurrected + hangs > 0;
+  const disagreements = problems.length > 0 && !isCounted ? 1 : 0;
+  const figures = { ...noFigures(), kills, acknowledgements, lost, partlyVisible, resurrected, hangs, disagreements };
+  return { figures, problems };
+}
+
+async function runHistoriesCase(seed: number, deadline: number): Promise<CaseReport> {
+  const { runHistories } = await import("../histories/run.js");
+  const report = await runHistories({ seed: seed * historiesPerCase, count: historiesPerCase, deadline, quiet: true });
+  const { histories, kills, violations } = report;
+  return { figures: { ...noFigures(), histories, kills, disagreements: violations.length }, problems: violations };
+}
