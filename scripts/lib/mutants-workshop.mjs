@@ -8,7 +8,7 @@
 
 import { spawn } from "node:child_process";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { orExit, runTypeScript } from "./compile.mjs";
+import { runTypeScript } from "./compile.mjs";
 import { inProject, root } from "./project.mjs";
 
 const suiteTimeoutMs = 90_000;
@@ -24,10 +24,9 @@ export class Workshop {
     this.benches = Array.from({ length: count }, (_, index) => `build-mutants-${index + 1}`);
     const [first, ...others] = this.benches;
     for (const bench of this.benches) rmSync(inProject(bench), { recursive: true, force: true });
-    orExit(() => {
-      const { status, output } = runTypeScript(["-p", "tsconfig.json", "--outDir", first]);
-      if (status !== 0) throw new Error(`${output}The project does not compile: see above.`);
-    });
+    // Types are the business of `npm run check`: what is compiled in spite of an error can be mutated all the same.
+    const { output } = runTypeScript(["-p", "tsconfig.json", "--outDir", first]);
+    if (output.trim() !== "") console.log(output.trim());
     for (const bench of others) cpSync(inProject(first), inProject(bench), { recursive: true });
   }
 

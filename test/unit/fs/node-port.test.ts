@@ -93,7 +93,7 @@ test("what is appended goes to the end, whoever else has written meanwhile", asy
 });
 
 test("names are found in the directory that was opened, also after its path was swapped", {
-  skip: process.platform !== "linux" && "skipped: only Linux addresses names inside a descriptor",
+  skip: process.platform !== "linux" && "skipped: needs linux, which addresses names inside a descriptor",
 }, async () => {
   await withDirectory((root, parent) => {
     fs.mkdirSync(path.join(parent, "ours"));
