@@ -145,23 +145,25 @@ export class View {
   }
 
   /**
-   * P11: of a segment whose sync failed, pages may be evicted at any time, and a power cut may take its end, its seal
-   * included. The states carried over into its successor take its place, whatever it still holds.
+   * P11: of segments whose sync failed, pages may be evicted at any time, and a power cut may take their end, seals
+   * included. The states carried over into the segment behind all of them take their place, whatever they still hold.
    */
   private enterCarriedSegment(names: readonly number[]): boolean {
-    const name = names.find((first) => first > this.current.first);
-    if (name === undefined || this.current.seal !== undefined) return false;
-    const next = this.openSegmentIfExists(name);
-    if (next === undefined) return false;
-    const record = readFirstRecord(this.files.port, next.file);
-    // States of later segments only do not make up for what is lost of this one.
-    if (record?.type !== "carry" || record.suspectFrom > this.current.first) {
+    if (this.current.seal !== undefined) return false;
+    for (const name of names) {
+      if (name <= this.current.first) continue;
+      const next = this.openSegmentIfExists(name);
+      if (next === undefined) return false;
+      const record = readFirstRecord(this.files.port, next.file);
+      // States of later segments only do not make up for what is lost of this one.
+      if (record?.type === "carry" && record.suspectFrom <= this.current.first) {
+        this.current.seal = "suspect";
+        this.segments.push(next);
+        return true;
+      }
       this.files.port.close(next.file);
-      return false;
     }
-    this.current.seal = "suspect";
-    this.segments.push(next);
-    return true;
+    return false;
   }
 
   private readSegment(segment: LiveSegment, sizeBytes: number): void {
