@@ -200,8 +200,7 @@ function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest
     }
     if (seal === "fenced") throw new Refused("store_fenced", "fenced");
     const later = firsts.filter((first) => first > current);
-    const next =
-      seal === undefined ? later.find((first, index) => index === 0 && takesOver(store, first, current)) : last + 1;
+    const next = seal === undefined ? later.find((first) => takesOver(store, first, current)) : last + 1;
     if (next !== undefined && store.segments.has(segmentName(next))) {
       current = next;
       continue;
