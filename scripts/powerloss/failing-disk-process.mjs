@@ -10,8 +10,8 @@ import { storeOpener } from "./ports.mjs";
 import { runStep } from "./run-step.mjs";
 import { planStores } from "./workloads.mjs";
 
-const { packageUrl, protocol, seed, mounted, notes } = JSON.parse(process.argv[2]);
-const openStore = await storeOpener(packageUrl, undefined);
+const { packageUrl, protocol, seed, mounted, notes, broken } = JSON.parse(process.argv[2]);
+const openStore = await storeOpener(packageUrl, broken);
 const [{ location, openOptions, lanes }] = planStores(protocol, seed);
 const third = lanes.length / 3;
 

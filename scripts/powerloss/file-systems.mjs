@@ -15,6 +15,8 @@ export const fileSystems = {
     sizeBytes: 320 * mebibyte,
     makeCommand: ["mkfs.xfs", "-q", "-f", "-K"],
     mountOptions: "noatime,nouuid",
+    /** For a disk on which every write must be of whole pages. */
+    pageSectors: ["-s", "size=4096"],
     debianPackage: "xfsprogs",
   },
   btrfs: {

@@ -91,7 +91,8 @@ function showRow(row) {
   );
   if (options.broken !== undefined) return;
   for (const { seed, moment, mode, kind, detail } of row.examples) {
-    console.log(`    ${kind} at entry ${moment} (${mode}) of ${seed}: ${detail.replaceAll("\n", "\n    ")}`);
+    const when = moment === undefined ? "" : ` at entry ${moment} (${mode})`;
+    console.log(`    ${kind}${when} of ${seed}: ${detail.replaceAll("\n", "\n    ")}`);
   }
 }
 

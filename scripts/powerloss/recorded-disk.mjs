@@ -14,11 +14,11 @@ const logBytes = 8 * 1024 ** 3;
 const startMs = 20_000;
 
 /** An empty file system with what `fill` puts into it, as a sparse image: where every crash state starts. */
-export function makeBaseImage(workspace, fileSystem, fill) {
+export function makeBaseImage(workspace, fileSystem, fill, moreOptions = []) {
   const base = workspace.file("base.raw");
   const { sizeBytes, makeCommand } = fileSystems[fileSystem];
   makeSparse(base, sizeBytes);
-  runSystem(...makeCommand, base);
+  runSystem(...makeCommand, ...moreOptions, base);
   const { where, release } = mountImage(workspace, fileSystem, base);
   try {
     fill(where);
@@ -30,9 +30,14 @@ export function makeBaseImage(workspace, fileSystem, fill) {
 
 /** Mounts an image file; the kernel recovers the file system on the way, if it has to. */
 export function mountImage(workspace, fileSystem, image) {
+  return mountDevice(workspace, fileSystem, image, "loop,");
+}
+
+/** Mounts a block device, or with "loop," an image. */
+export function mountDevice(workspace, fileSystem, device, firstOption = "") {
   const where = workspace.file("mounted");
   mkdirSync(where, { recursive: true });
-  runSystem("mount", "-t", fileSystem, "-o", `loop,${fileSystems[fileSystem].mountOptions}`, image, where);
+  runSystem("mount", "-t", fileSystem, "-o", `${firstOption}${fileSystems[fileSystem].mountOptions}`, device, where);
   let isClean = true;
   const release = workspace.take(() => {
     isClean = unmount(where);
