@@ -57,8 +57,10 @@ export function noFigures(): Figures {
   };
 }
 
+export const figureNames = Object.keys(noFigures()) as readonly (keyof Figures)[];
+
 export function addFigures(sum: Figures, more: Partial<Figures>): void {
-  for (const name of Object.keys(sum) as (keyof Figures)[]) sum[name] += more[name] ?? 0;
+  for (const name of figureNames) sum[name] += more[name] ?? 0;
 }
 
 export function harmCount(figures: Partial<Figures>): number {

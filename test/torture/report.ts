@@ -2,7 +2,7 @@
 
 import fs from "node:fs";
 import path from "node:path";
-import { addFigures, type Figures, harmCount, harms, noFigures } from "./figures.js";
+import { addFigures, type Figures, figureNames, harmCount, harms, noFigures } from "./figures.js";
 import type { Row } from "./rows.js";
 
 interface RowReport extends Figures {
@@ -60,7 +60,7 @@ export class RunReport {
 
   progressLine(row: Row, leftMs: number): string {
     const report = this.#rows.get(row) as RowReport;
-    const counted = (Object.keys(noFigures()) as (keyof Figures)[]).filter((name) => report[name] > 0);
+    const counted = figureNames.filter((name) => report[name] > 0);
     const figures = counted.map((name) => `${report[name].toLocaleString("en")} ${name}`).join(", ");
     return `${String(Math.max(0, Math.round(leftMs / 1_000))).padStart(5)} s left  ${row.name}: ${report.cases} cases, ${figures}`;
   }
