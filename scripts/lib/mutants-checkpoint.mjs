@@ -46,7 +46,7 @@ export const checkpointMutants = [
     file: checkpoint,
     find: "if (successor === undefined || successor - 1 <= version) continue;",
     replace: "if (successor !== undefined && successor - 1 <= version) continue;",
-    suite: upkeep,
+    suite: p07,
   },
   {
     name: "checkpoint: oldest segment first",
@@ -126,6 +126,8 @@ export const checkpointMutants = [
     find: "if (port.monotonicMs() >= deadlineMs) throw this.scanLock",
     replace: "if (false) throw this.scanLock",
     suite: upkeep,
+    test: "lock_timeout",
+    hangs: true,
   },
   {
     name: "checkpoint: the scan lock is released at once",
@@ -400,8 +402,7 @@ export const checkpointMutants = [
     file: fold,
     find: 'if ("broken" in state) return state; // P14',
     replace: "// P14",
-    suite: [failed],
-    test: "P16",
+    argument: "a broken state has no version, so the comparison behind this line calls it broken too, in other words",
   },
   {
     name: "fold: an entry of another session of the same name is not replaced",

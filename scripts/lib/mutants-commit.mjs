@@ -7,7 +7,6 @@ const p10 = "test/protocol/p10-damage.test.ts";
 const p14 = "test/protocol/p14-patches.test.ts";
 const failed = "test/protocol/failed-calls.test.ts";
 const locks = "test/unit/directory/lock-file.test.ts";
-const appends = "test/protocol/appends.test.ts";
 const syncs = "test/protocol/failed-syncs.test.ts";
 const tails = "test/protocol/journal-ends.test.ts";
 
@@ -288,7 +287,7 @@ export const commitMutants = [
     rule: "P11",
     file: writing,
     find: 'segment.seal = "suspect";',
-    replace: "",
+    replace: ";",
     suite: syncs,
   },
   {
@@ -305,7 +304,7 @@ export const commitMutants = [
     file: recover,
     find: "view.refresh(); if (view.current.seal",
     replace: "if (view.current.seal",
-    suite: p14,
+    suite: tails,
   },
   {
     name: "recover: a seal without a successor gets one",

@@ -135,24 +135,11 @@ test("a whole record behind the last look is an append, not damage", () => {
 });
 
 test("a line that is made of beginnings of records costs a bounded number of checksums", () => {
-  const hostile = '{"version":'.repeat(200_000);
-  const { port, file, sizeBytes } = segmentOf(`${hostile}x\n`, commitLine(2, { durable: 1 }));
+  // It ends like a record, so each beginning is worth a checksum over megabytes: all of them would take minutes.
+  const hostile = `${'{"version":'.repeat(200_000)},"checksum":"00000000"}\n`;
+  const { port, file, sizeBytes } = segmentOf(hostile, commitLine(2, { durable: 1 }));
   const { laterRecords } = inspectTail(port, file, 0, sizeBytes);
   assert.equal(laterRecords.length, 1);
-  // A good record behind more beginnings than are tried is not found: that is the bound.
-  const line = Buffer.concat([
-    Buffer.from("bad"),
-    withoutNewline(
-      commitLine(2, { operations: [{ type: "put", key: "a", entry: { text: '{"version":'.repeat(100) } }] }),
-    ),
-    Buffer.from("\n"),
-  ]);
-  // In JSON its quotes are escaped, so the beginnings are not those of records.
-  const escaped = segmentOf(line);
-  assert.equal(inspectTail(escaped.port, escaped.file, 0, escaped.sizeBytes).laterRecords.length, 1);
-  const behind = Buffer.concat([commitLine(2).subarray(0, -1), Buffer.from(`${'{"seal":'.repeat(100)}\n`)]);
-  const bounded = segmentOf(behind);
-  assert.equal(inspectTail(bounded.port, bounded.file, 0, bounded.sizeBytes).laterRecords.length, 0);
 });
 
 test("short reads go on to the end, and a segment that was cut meanwhile ends where it ends now", () => {
