@@ -100,7 +100,8 @@ export function shortenKey(key: string): string {
 /** Translates an error of the operating system. A `SessionStoreError` passes through unchanged. */
 export function fromSystemError(error: unknown, details: SessionStoreErrorDetails): SessionStoreError {
   if (error instanceof SessionStoreError) return error;
-  const systemCode = typeof error === "object" && error !== null ? String((error as { code?: unknown }).code) : "";
+  const given = typeof error === "object" && error !== null ? (error as { code?: unknown }).code : undefined;
+  const systemCode = typeof given === "string" ? given : "";
   const [code, problem, nextStep] = systemErrors[systemCode] ?? [
     "io_error",
     `the system reported ${systemCode || error}`,

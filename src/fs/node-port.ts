@@ -87,7 +87,11 @@ export function createNodePort(): Port {
     read: (file, buffer, position) =>
       fs.readSync((file as NodeFile).descriptor, buffer, 0, buffer.byteLength, position),
     append: (file, bytes) => fs.writeSync((file as NodeFile).descriptor, bytes, 0, bytes.byteLength, null),
-    truncate: (file, sizeBytes) => fs.ftruncateSync((file as NodeFile).descriptor, sizeBytes),
+    truncate: (file, sizeBytes) => {
+      // Windows opens files for appending without the right to cut them.
+      if (process.platform === "win32") fs.truncateSync(file.displayPath, sizeBytes);
+      else fs.ftruncateSync((file as NodeFile).descriptor, sizeBytes);
+    },
     setMode: (file, mode) => fs.fchmodSync((file as NodeFile).descriptor, mode),
     syncFile: (file) => settle((done) => fs.fdatasync((file as NodeFile).descriptor, done)),
     rename: (fromDirectory, fromName, toDirectory, toName) =>

@@ -169,6 +169,7 @@ function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest
   if (start === undefined) throw new Refused("store_damaged", "the oldest segment is missing");
   let current = start;
   let last = start - 1;
+  let lastRecord = start === checkpoint.version + 1 ? checkpoint.record : "00000000";
   for (;;) {
     const bytes = store.segments.get(segmentName(current)) as Uint8Array;
     let offset = 0;
@@ -183,6 +184,7 @@ function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest
         if (fields.version !== last + 1) throw new Refused("store_damaged", `${fields.version} follows ${last}`);
         if (offset === 0 && fields.store !== incarnation) throw new Refused("store_damaged", "foreign segment");
         last += 1;
+        lastRecord = record.checksum;
         commits += 1;
         for (const operation of fields.operations as Fields[]) add(changes, operation, last, record.checksum);
       } else if (record.kind === "carry") {
@@ -190,6 +192,7 @@ function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest
         if (fields.lastVersion !== current - 1 || current - 1 < last)
           throw new Refused("store_damaged", "carried to another place");
         last = fields.lastVersion as number;
+        lastRecord = fields.lastRecord as string;
         for (const state of fields.carry as Fields[])
           add(changes, state, state.version as number, state.record as string);
       } else {
@@ -201,6 +204,10 @@ function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest
     if (seal === "fenced") throw new Refused("store_fenced", "fenced");
     const later = firsts.filter((first) => first > current);
     const next = seal === undefined ? later.find((first) => takesOver(store, first, current)) : last + 1;
+    if (next === undefined && commits > 0 && provesItself(store, last + 1, lastRecord, incarnation as string)) {
+      current = last + 1;
+      continue;
+    }
     if (next !== undefined && store.segments.has(segmentName(next))) {
       current = next;
       continue;
@@ -211,6 +218,20 @@ function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest
     for (const first of later) refuseIfDurable(store.segments.get(segmentName(first)) as Uint8Array, last);
     return { changes, version: last, isCut: tail.includes(10) || later.length > 0 };
   }
+}
+
+/** A lost seal: the successor's first commit has the next version and names the record before it. */
+function provesItself(store: StoreBytes, first: number, lastRecord: string, incarnation: string): boolean {
+  const bytes = store.segments.get(segmentName(first)) ?? new Uint8Array(0);
+  const end = bytes.indexOf(10);
+  const record = end < 0 ? undefined : parseRecord(bytes.subarray(0, end));
+  const fields = record?.fields;
+  return (
+    record?.kind === "commit" &&
+    fields?.version === first &&
+    fields?.store === incarnation &&
+    fields?.previousRecord === lastRecord
+  );
 }
 
 /** Rule 4 of "Following the journal", and rows 6 of the table. */

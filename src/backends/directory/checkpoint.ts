@@ -19,8 +19,10 @@ import { Pace } from "../../fs/pace.js";
 import type { Directory, File } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
 import { StateWriter } from "./entries/state-writer.js";
+import type { JournalRecord } from "./journal/record.js";
 import {
   collectKeyHistories,
+  provesSuccession,
   readFirstRecord,
   readLastRecord,
   readSegmentInSlices,
@@ -121,7 +123,7 @@ export class Checkpointer {
   ): Promise<SegmentContent | "suspect"> {
     const segment = await readSegmentInSlices(this.files.port, file, first, () => this.pace.breathe());
     if (segment.seal === "suspect" || laterFirsts.some((later) => this.isSuspectedBy(later, first))) return "suspect";
-    if (segment.seal === undefined) {
+    if (segment.seal === undefined && !this.isProvenBySuccessor(segment, laterFirsts[0])) {
       throw new SessionStoreError(
         "store_damaged",
         `a segment with a successor ends without a seal (${segment.tailBytes} bad bytes)`,
@@ -136,13 +138,24 @@ export class Checkpointer {
     return segment;
   }
 
+  /** The seal is lost or bad, and the successor shows that nothing else is. */
+  private isProvenBySuccessor(segment: SegmentContent, successor: number | undefined): boolean {
+    if (successor !== segment.last.version + 1) return false;
+    return provesSuccession(this.firstRecordOf(successor), segment.last, this.files.manifest.incarnation);
+  }
+
   private isSuspectedBy(later: number, first: number): boolean {
-    const file = openChecked(this.files.port, this.files.journal, layout.segmentName(later), "read", this.files.owner);
+    const record = this.firstRecordOf(later);
+    return record?.type === "carry" && record.suspectFrom <= first;
+  }
+
+  private firstRecordOf(first: number): JournalRecord | undefined {
+    const { port, journal, owner } = this.files;
+    const file = openChecked(port, journal, layout.segmentName(first), "read", owner);
     try {
-      const record = readFirstRecord(this.files.port, file);
-      return record?.type === "carry" && record.suspectFrom <= first;
+      return readFirstRecord(port, file);
     } finally {
-      this.files.port.close(file);
+      port.close(file);
     }
   }
 
@@ -172,8 +185,12 @@ export class Checkpointer {
     const sizes = done.map((first) => port.statName(journal, layout.segmentName(first))?.sizeBytes ?? 0);
     let keptBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
     for (const [index, first] of done.entries()) {
-      const ageMs = port.nowMs() - this.sealTimeMs(first);
-      if (keptBytes <= this.options.limits.segmentRetentionBytes && ageMs <= this.options.limits.segmentRetentionMs)
+      const ageMs = port.nowMs() - this.sealTimeMs(first, firsts[index + 1] as number);
+      if (
+        done.length - index <= keptSegmentsMax &&
+        keptBytes <= this.options.limits.segmentRetentionBytes &&
+        ageMs <= this.options.limits.segmentRetentionMs
+      )
         return;
       port.unlink(journal, layout.segmentName(first));
       keptBytes -= sizes[index] as number;
@@ -181,12 +198,14 @@ export class Checkpointer {
     }
   }
 
-  private sealTimeMs(first: number): number {
-    const file = openChecked(this.files.port, this.files.journal, layout.segmentName(first), "read", this.files.owner);
+  /** Where the seal is lost, the successor's first commit tells about the same time. */
+  private sealTimeMs(first: number, successor: number): number {
+    const { port, journal, owner } = this.files;
+    const file = openChecked(port, journal, layout.segmentName(first), "read", owner);
     try {
-      return readLastRecord(this.files.port, file)?.timeMs ?? 0;
+      return readLastRecord(port, file)?.timeMs ?? this.firstRecordOf(successor)?.timeMs ?? port.nowMs();
     } finally {
-      this.files.port.close(file);
+      port.close(file);
     }
   }
 
@@ -247,4 +266,6 @@ export function sweepTemporaryFiles(files: StoreFiles): number {
   return swept;
 }
 
+/** Many short-lived processes make many small segments; a journal directory must stay quick to list. */
+const keptSegmentsMax = 1_000;
 const trashSweepMs = 60 * 60_000;

@@ -19,7 +19,11 @@ const documentMarker = '\n  "checksum": "';
 
 /** The pretty JSON text (2 spaces, final newline) of a document whose `checksum` field is still "00000000". */
 export function sealDocument(document: { readonly checksum: typeof zeros }): string {
-  const text = `${JSON.stringify(document, null, 2)}\n`;
+  return sealText(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+/** The same for text that is put together already; its checksum line must be written exactly so. */
+export function sealText(text: string): string {
   const at = text.indexOf(documentMarker) + documentMarker.length;
   return text.slice(0, at) + checksumOf(text) + text.slice(at + zeros.length);
 }

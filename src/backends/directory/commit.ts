@@ -153,7 +153,7 @@ export class Committer {
     try {
       this.assertInPlace();
       for (let count = 0; count < commitsPerHoldMax && this.queue.length > 0; count += 1) {
-        if (count === 0 || this.view.current.seal !== undefined) settleJournalEnd(this.view, this.writer);
+        if (count === 0 || !this.writer.endIsSettled) settleJournalEnd(this.view, this.writer);
         this.serve(this.queue.shift() as PendingCommit);
       }
     } catch (error) {
@@ -219,8 +219,7 @@ export class Committer {
     for (const operation of operations) {
       if (operation.type !== "patch") continue;
       const { key, entry } = operation;
-      const bytes = this.view.cache.bytesOf(key) ?? estimatedPatchedBytes;
-      this.view.remember(key, { version: record.version, record: record.record, entry }, record, bytes);
+      this.view.remember(key, { version: record.version, record: record.record, entry }, record);
     }
   }
 
@@ -303,9 +302,6 @@ export class Committer {
     });
   }
 }
-
-/** For the cache's account, when the entry a patch was made on is no longer cached. */
-const estimatedPatchedBytes = 4_096;
 
 function abortedError(signal: AbortSignal): SessionStoreError {
   return new SessionStoreError("aborted", "the signal was aborted before the commit", {

@@ -32,6 +32,7 @@ export class JournalWriter {
   private readonly recordBytesMax: number;
   /** Names this open store in its records. */
   private readonly writerId: string;
+  private appendFailed = false;
 
   constructor(view: View, recordBytesMax: number) {
     this.view = view;
@@ -51,7 +52,7 @@ export class JournalWriter {
       previousRecord: startsSegment ? view.last.record : undefined,
     };
     const encoded = encodeCommit(commit);
-    this.append(segment, encoded);
+    this.append(segment, encoded, this.recordBytesMax);
     const record: CommitRecord = { ...commit, type: "commit", record: encoded.record };
     view.applyCommit(segment, record, encoded.bytes.byteLength);
     return record;
@@ -61,7 +62,11 @@ export class JournalWriter {
   seal(reason: SealReason): void {
     const segment = this.view.current;
     if (!hasCommits(segment) || segment.seal !== undefined) return;
-    this.append(segment, encodeSeal({ ...this.common(), reason, lastVersion: this.view.last.version }));
+    this.append(
+      segment,
+      encodeSeal({ ...this.common(), reason, lastVersion: this.view.last.version }),
+      this.recordBytesMax,
+    );
     segment.seal = reason;
   }
 
@@ -95,6 +100,8 @@ export class JournalWriter {
         lastRecord: view.last.record,
         states: this.statesOf(suspects),
       }),
+      // A user's limit is about commits; states that were committed must go on whatever they add up to.
+      Number.POSITIVE_INFINITY,
     );
   }
 
@@ -124,12 +131,22 @@ export class JournalWriter {
     return { timeMs: this.view.files.port.nowMs(), writer: this.writerId, durable: this.view.durableVersion };
   }
 
-  private append(segment: LiveSegment, { bytes }: EncodedRecord): void {
+  /** False behind a seal, or when an append failed: then bytes that are no record may lie at the end (P3). */
+  get endIsSettled(): boolean {
+    return this.view.current.seal === undefined && !this.appendFailed;
+  }
+
+  /** The end was looked at, and what was no record cut. */
+  noteSettled(): void {
+    this.appendFailed = false;
+  }
+
+  private append(segment: LiveSegment, { bytes }: EncodedRecord, bytesMax: number): void {
     const { port } = this.view.files;
-    if (bytes.byteLength > this.recordBytesMax) {
+    if (bytes.byteLength > bytesMax) {
       throw new SessionStoreError(
         "limit_exceeded",
-        `the commit takes ${bytes.byteLength} bytes, more than ${this.recordBytesMax}`,
+        `the commit takes ${bytes.byteLength} bytes, more than ${bytesMax}`,
         {
           operation: "commit",
           onDisk: "Nothing was written.",
@@ -142,6 +159,7 @@ export class JournalWriter {
       written = port.append(segment.file, bytes);
       if (written !== bytes.byteLength) throw shortWrite(written, bytes.byteLength);
     } catch (error) {
+      this.appendFailed = true;
       this.cutBack(segment);
       throw error;
     }

@@ -10,7 +10,8 @@
  * | 4 | has bad lines; nothing says that they were durable     | nothing                | quarantine a copy, cut (P10)         |
  * | 5 | has bad lines; a later record says they were durable   | anything               | refuse: `store_damaged` (P10)        |
  * |   | or an entry file is newer than what is left            |                        |                                      |
- * | 6 | has no seal                                            | a carried segment      | the carried one takes over (P11)     |
+ * | 6 | has no seal                                            | a carried segment, or  | that one takes over (P11; P10)       |
+ * |   |                                                        | a proven successor     |                                      |
  * | 7 | has no seal, or its successor is missing               | other segments         | set those aside (P10), then as above |
  * | 8 | the same, and one of those says that more was durable  |                        | refuse: `store_damaged` (P10)        |
  * | 9 | ends with a `fenced` seal                              | anything               | refuse: `store_fenced` (P20)         |
@@ -37,6 +38,7 @@ export function settleJournalEnd(view: View, writer: JournalWriter): LiveSegment
   const { sizeBytes } = view.files.port.stat(segment.file);
   if (sizeBytes > segment.offset) cutTail(view, segment, sizeBytes);
   writer.carryIfMissing();
+  writer.noteSettled();
   return segment;
 }
 
@@ -51,7 +53,6 @@ function cutTail(view: View, segment: LiveSegment, sizeBytes: number): void {
 
 /** Rows 7 and 8: segments that nothing leads to. Rebuilds the view first, because somebody may have been faster. */
 export function setAsideStranded(view: View): void {
-  const { port, journal } = view.files;
   const { strandedSegments } = view.rebuild();
   if (strandedSegments.length === 0) return;
   const lost = findLostCommits(view, strandedSegments);
@@ -59,13 +60,7 @@ export function setAsideStranded(view: View): void {
   refuseIfWrittenOut(view);
   // The newest first: if this is interrupted, what is left is still stranded.
   for (const first of [...strandedSegments].reverse()) {
-    const name = layout.segmentName(first);
-    const quarantine = view.files.openOrMakePart(layout.quarantineName);
-    try {
-      port.rename(journal, name, quarantine, layout.quarantineFileName(port.nowMs(), "stranded", name));
-    } finally {
-      port.closeDirectory(quarantine);
-    }
+    view.files.quarantineAndUnlink(view.files.journal, layout.segmentName(first));
   }
 }
 

@@ -7,6 +7,7 @@ import type { FrozenEntry } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked, readWhole } from "../../fs/checked-file.js";
 import type { Directory, DirectoryEntry } from "../../fs/port.js";
+import { isRefusalOfTheSystem } from "../../fs/refusal.js";
 import { defaultLimits, fixedLimits } from "../../limits.js";
 import { privatizeEntry } from "../../sessions/entry-value.js";
 import { applyPatch } from "../../sessions/patch.js";
@@ -70,7 +71,8 @@ function findDamage(files: StoreFiles, directory: Directory, entry: DirectoryEnt
     if (stored === undefined || files.entries.fileName(stored.key) === name) return undefined;
     return { directory, name, path, key: stored.key, problem: "has the name of another session" };
   } catch (error) {
-    if (!(error instanceof SessionStoreError)) throw error;
+    // A file that cannot be read just now may be a healthy session: nothing is done about it.
+    if (!(error instanceof SessionStoreError) || isRefusalOfTheSystem(error.cause)) throw error;
     return { directory, name, path, key, problem: describeProblem(error) };
   }
 }

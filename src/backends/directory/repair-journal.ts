@@ -57,7 +57,7 @@ export async function repairJournal(context: RepairContext): Promise<void> {
     await beginNewJournal(files, last);
     for (const first of firsts) {
       const name = layout.segmentName(first);
-      if (first !== last.version + 1) files.quarantineMove(files.journal, name);
+      if (first !== last.version + 1) await setAside(files, name);
     }
     await context.port.syncDirectory(files.journal);
     context.note({
@@ -73,7 +73,7 @@ export async function repairJournal(context: RepairContext): Promise<void> {
 async function beginNewJournal(files: StoreFiles, last: CommitStamp): Promise<void> {
   const { port } = files;
   const name = layout.segmentName(last.version + 1);
-  if (port.statName(files.journal, name)) files.quarantineMove(files.journal, name);
+  if (port.statName(files.journal, name)) await setAside(files, name);
   await writeTemporaryFile(port, files.journal, name, new Uint8Array(0));
   await port.syncDirectory(files.journal);
   await files.writeManifest({
@@ -81,6 +81,12 @@ async function beginNewJournal(files: StoreFiles, last: CommitStamp): Promise<vo
     incarnation: Buffer.from(port.randomBytes(16)).toString("hex"),
     checkpoint: { version: last.version, record: last.record, timeMs: port.nowMs() },
   });
+}
+
+/** Kept durably, then unlinked: a writer that still has it open must notice (P20), not go on in the copy. */
+async function setAside(files: StoreFiles, name: string): Promise<void> {
+  if (await files.quarantineCopy(files.journal, name)) files.port.unlink(files.journal, name);
+  else files.quarantineMove(files.journal, name);
 }
 
 /** Every valid record of every segment, by its own checksum, in the order of versions. */

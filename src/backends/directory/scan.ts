@@ -71,6 +71,7 @@ export class DirectorySnapshot implements Snapshot {
   private lock: LockFile | undefined;
   private ended: SessionStoreError | undefined;
   private complete = false;
+  private stepping = false;
 
   constructor(view: View, lock: LockFile | undefined, options: ScanOptions) {
     const { port, manifest } = view.files;
@@ -134,6 +135,8 @@ export class DirectorySnapshot implements Snapshot {
     if (error !== undefined && this.complete) return; // Everything is in memory already: it stays readable.
     this.ended ??= error ?? closedError();
     for (const timer of this.timers) timer.cancel();
+    // Closes the listing that it stands in - unless this is called from within, by whoever hears of a damaged session.
+    if (!this.stepping) this.steps.return?.();
     this.release();
   }
 
@@ -141,6 +144,7 @@ export class DirectorySnapshot implements Snapshot {
   private readStep(): Step | undefined {
     if (this.complete) return undefined;
     let step: IteratorResult<Step>;
+    this.stepping = true;
     try {
       step = this.steps.next();
     } catch (error) {

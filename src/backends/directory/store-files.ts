@@ -190,6 +190,22 @@ export class StoreFiles {
     return true;
   }
 
+  /**
+   * Copies a segment to quarantine/ and unlinks it. Not a rename: a writer that still has it open would go on appending
+   * to the copy, while the end of an unlinked file without a seal tells it that the store is gone (P20).
+   */
+  quarantineAndUnlink(directory: Directory, name: string): void {
+    const file = openChecked(this.port, directory, name, "read", this.owner);
+    let bytes: Uint8Array;
+    try {
+      bytes = readWhole(this.port, file, fixedLimits.entryFileBytesMax);
+    } finally {
+      this.port.close(file);
+    }
+    this.quarantine(name, bytes);
+    this.port.unlink(directory, name);
+  }
+
   /** Moves whatever lies there - also what may not be opened - into quarantine/. Nothing is ever deleted. */
   quarantineMove(directory: Directory, name: string): void {
     const quarantine = this.openOrMakePart(layout.quarantineName);

@@ -13,11 +13,12 @@ import type { Versioned } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
 import { hasCode } from "../../fs/port.js";
+import { estimateJsonBytes } from "../../sessions/entry-value.js";
 import { type CachedEntry, EntryCache } from "./entries/cache.js";
 import { hasCommits, type LiveSegment, newSegment } from "./journal/live-segment.js";
-import { BaseMismatchError, type BaseState, type KeyChange, materialise } from "./journal/overlay.js";
+import { BaseMismatchError, type BaseState, frozenEntryOf, type KeyChange, materialise } from "./journal/overlay.js";
 import type { CommitRecord, JournalRecord, SealRecord } from "./journal/record.js";
-import { readFirstRecord } from "./journal/sealed-segment.js";
+import { provesSuccession, readFirstRecord } from "./journal/sealed-segment.js";
 import { readRecords } from "./journal/segment-file.js";
 import { damagedJournal, foreignSegment, storeFenced, storeGone } from "./journal-errors.js";
 import * as layout from "./layout.js";
@@ -91,7 +92,7 @@ export class View {
       this.last = start === checkpoint.version + 1 ? checkpoint : { version: start - 1, record: originStamp.record };
       this.segments.push(first);
       if (this.follow() === "slept") continue;
-      while (this.enterCarriedSegment(names)) this.follow();
+      while (this.enterCarriedSegment(names) || this.enterProvenSuccessor()) this.follow();
       if (this.last.version < checkpoint.version) {
         throw damagedJournal(
           this.files,
@@ -126,7 +127,9 @@ export class View {
         else if (sizeBytes < segment.offset)
           throw damagedJournal(this.files, "the current segment became shorter", "Somebody cut it.");
         if (segment.seal === undefined) {
-          if (sizeBytes > segment.offset && this.enterCarriedSegment(this.files.listSegments())) continue;
+          if (sizeBytes > segment.offset) {
+            if (this.enterCarriedSegment(this.files.listSegments()) || this.enterProvenSuccessor()) continue;
+          }
           // P20: unlinked without a seal is not rotation - the store itself is gone.
           if (linkCount === 0) throw storeGone(this.files);
           return "current";
@@ -164,6 +167,24 @@ export class View {
       this.files.port.close(next.file);
     }
     return false;
+  }
+
+  /**
+   * A seal is a line like others, and may be lost or go bad. The successor proves itself all the same: its first commit
+   * has the next version and names the record of the last one.
+   */
+  private enterProvenSuccessor(): boolean {
+    const { current, last } = this;
+    if (current.seal !== undefined || !hasCommits(current)) return false;
+    const next = this.openSegmentIfExists(last.version + 1);
+    if (next === undefined) return false;
+    if (!provesSuccession(readFirstRecord(this.files.port, next.file), last, this.incarnation)) {
+      this.files.port.close(next.file);
+      return false;
+    }
+    current.seal = "rotated";
+    this.segments.push(next);
+    return true;
   }
 
   private readSegment(segment: LiveSegment, sizeBytes: number): void {
@@ -291,16 +312,10 @@ export class View {
   private keepWarm(segment: LiveSegment): void {
     for (const [key, change] of segment.overlay.changes) {
       if (this.latestChange(key) !== undefined || this.cache.peekVersion(key) === change.version) continue;
-      if (change.type === "put") {
-        this.remember(
-          key,
-          materialise(change, undefined, () => absentBase),
-          change,
-          change.bytes,
-        );
-      } else {
-        this.cache.delete(key);
-      }
+      this.cache.delete(key);
+      // One that was never read may turn out to be unusable: that is for its reader to hear.
+      if (change.type === "put" && change.frozen)
+        this.remember(key, { ...change, entry: frozenEntryOf(change) }, change);
     }
   }
 
@@ -332,17 +347,12 @@ export class View {
     const cached = this.cache.get(key);
     if (cached !== undefined && (change === undefined || cached.version === change.version)) return cached;
     if (change === undefined) {
-      const { state, bytes } = this.readBase(key);
-      return this.remember(key, state, state, bytes);
+      const state = this.readBase(key);
+      return this.remember(key, state, state);
     }
-    let baseBytes = cached?.bytes ?? 0;
     try {
-      const state = materialise(change, cached, () => {
-        const base = this.readBase(key);
-        baseBytes = base.bytes;
-        return base.state;
-      });
-      return this.remember(key, state, state, change.type === "patch" ? baseBytes + change.bytes : change.bytes);
+      const state = materialise(change, cached, () => this.readBase(key));
+      return this.remember(key, state, state);
     } catch (error) {
       if (!(error instanceof BaseMismatchError)) throw error;
       throw new SessionStoreError("entry_damaged", error.message, {
@@ -361,24 +371,22 @@ export class View {
     for (let change = latest; change; change = change.previous) {
       if (change.version !== version) continue;
       const cached = this.cache.get(key);
-      return materialise(
-        change,
-        cached && cached.version <= version ? cached : undefined,
-        () => this.readBase(key).state,
-      );
+      return materialise(change, cached && cached.version <= version ? cached : undefined, () => this.readBase(key));
     }
     return this.load(key);
   }
 
-  private readBase(key: string): { state: BaseState; bytes: number } {
-    const stored = this.files.entries.read(key);
-    return stored ? { state: stored, bytes: stored.fileBytes } : { state: absentBase, bytes: 0 };
+  private readBase(key: string): BaseState {
+    return this.files.entries.read(key) ?? absentBase;
   }
 
   /** Keeps a state that this process has put together already, so that nobody has to do it again. */
-  remember(key: string, state: BaseState, stamp: CommitStamp, bytes: number): CachedEntry {
-    const versioned = state.entry && { entry: state.entry, version: formatToken(stamp, this.incarnation) };
-    const cached: CachedEntry = { version: stamp.version, record: stamp.record, entry: state.entry, versioned, bytes };
+  remember(key: string, state: BaseState, stamp: CommitStamp): CachedEntry {
+    const { entry } = state;
+    const { version, record } = stamp;
+    const versioned = entry && { entry, version: formatToken(stamp, this.incarnation) };
+    const bytes = entry === undefined ? 0 : estimateJsonBytes(entry);
+    const cached: CachedEntry = { version, record, entry, versioned, bytes };
     this.cache.set(key, cached);
     return cached;
   }

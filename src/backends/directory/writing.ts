@@ -39,6 +39,7 @@ export class WritingParts {
   private maintenanceTimer: Timer | undefined;
   private syncTimer: Timer | undefined;
   private background: Promise<void> | undefined;
+  private checkpointRun: Promise<unknown> | undefined;
   private lastAppendMs = 0;
   private lastSeenVersion = -1;
   private finished = false;
@@ -114,7 +115,7 @@ export class WritingParts {
     while (this.files.readManifest().checkpoint.version < target) {
       if (this.background) await this.background.catch(() => {});
       if (this.files.readManifest().checkpoint.version >= target) break;
-      if ((await this.checkpointer.run()) === "done") break;
+      if ((await this.runCheckpointer()) === "done") break;
       if (this.port.monotonicMs() >= deadlineMs)
         throw this.checkpointLockFile.timeoutError("checkpoint", checkpointWaitMs);
       await this.port.sleep(5);
@@ -154,14 +155,24 @@ export class WritingParts {
   /** Not `checkpoint`, which waits for the work in the background: that would be waiting for itself. */
   private async rotateAndWriteOut(): Promise<void> {
     await this.committer.rotate();
-    await this.checkpointer.run();
+    await this.runCheckpointer();
+  }
+
+  /** One at a time, and known to `finish`: none may go on when the directories are closed. */
+  private runCheckpointer(): Promise<"done" | "busy"> {
+    if (this.checkpointRun) return Promise.resolve("busy");
+    const run = this.checkpointer.run().finally(() => {
+      this.checkpointRun = undefined;
+    });
+    this.checkpointRun = run.catch(() => {});
+    return run;
   }
 
   private checkpointInBackground(): void {
     // In a later turn: a rotation happens under the commit lock.
     this.inBackground(async () => {
       await this.port.yieldToEventLoop();
-      await this.checkpointer.run();
+      await this.runCheckpointer();
     });
   }
 
@@ -218,6 +229,7 @@ export class WritingParts {
     await this.committer.drained();
     await this.durability.settled();
     await this.background;
+    await this.checkpointRun;
     if (this.durability.poison) return;
     try {
       this.view.refresh();
@@ -234,6 +246,7 @@ export class WritingParts {
         error: String(error),
       });
     }
+    await this.checkpointRun;
   }
 
   release(): void {

@@ -103,3 +103,25 @@ test("a directory of another program is not damage, and repair is not offered fo
     await assert.rejects(repairStore(location), { code: "unsupported_layout" });
   });
 });
+
+test("a writer that was open while the journal was repaired is told, and appends nothing where nobody looks", async () => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sessiondir-"));
+  try {
+    const location = path.join(directory, "sessions.json");
+    const writer = await openSessionStore<Entry>(location);
+    for (let n = 1; n <= 5; n += 1) await writer.update(`session-${n}`, () => ({ n }));
+    damageLine(path.join(directory, "sessions.d", "journal", "0000000000000001.jsonl"), 1);
+    await repairStore(location);
+    await assert.rejects(
+      writer.update("session-6", () => ({ n: 6 })),
+      { code: "store_gone" },
+    );
+    await assert.rejects(writer.get("session-1"), { code: "store_gone" });
+    await writer.close();
+    const again = await openSessionStore<Entry>(location);
+    assert.deepEqual(await again.get("session-5"), { n: 5 });
+    await again.close();
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
+});

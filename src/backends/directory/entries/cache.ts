@@ -37,10 +37,6 @@ export class EntryCache {
     return this.entries.get(key)?.version;
   }
 
-  bytesOf(key: string): number | undefined {
-    return this.entries.get(key)?.bytes;
-  }
-
   set(key: string, entry: CachedEntry): void {
     this.delete(key);
     const cost = entry.bytes + overheadBytes;

@@ -9,8 +9,8 @@ import { SessionStoreError } from "../../../errors.js";
 import { openChecked, readWhole, type StoreOwner, writeNewFile } from "../../../fs/checked-file.js";
 import { type Directory, hasCode, type Port } from "../../../fs/port.js";
 import { fixedLimits, limitCaps } from "../../../limits.js";
-import { freezeParsedJson } from "../../../sessions/entry-value.js";
-import { documentIsIntact, sealDocument } from "../checksum.js";
+import { estimateJsonBytes, freezeParsedJson } from "../../../sessions/entry-value.js";
+import { documentIsIntact, sealDocument, sealText } from "../checksum.js";
 import type { CommitStamp } from "../version.js";
 
 export interface StoredEntry extends CommitStamp {
@@ -20,7 +20,11 @@ export interface StoredEntry extends CommitStamp {
   readonly fileBytes: number;
 }
 
+/** Indentation can make a deeply nested entry sixty times as long: larger ones are written on one line. */
+const prettyBytesMax = 1024 * 1024;
+
 export function formatEntryFile(key: string, stamp: CommitStamp, entry: FrozenEntry): Buffer {
+  if (estimateJsonBytes(entry) > prettyBytesMax) return Buffer.from(sealCompact(key, stamp, entry), "utf8");
   const document = {
     sessionKey: key,
     version: stamp.version,
@@ -29,6 +33,12 @@ export function formatEntryFile(key: string, stamp: CommitStamp, entry: FrozenEn
     entry,
   };
   return Buffer.from(sealDocument(document), "utf8");
+}
+
+/** The same document with the entry on one line. */
+function sealCompact(key: string, stamp: CommitStamp, entry: FrozenEntry): string {
+  const head = { sessionKey: key, version: stamp.version, record: stamp.record, checksum: "00000000" as const };
+  return sealText(`${JSON.stringify(head, null, 2).slice(0, -2)},\n  "entry": ${JSON.stringify(entry)}\n}\n`);
 }
 
 /** Throws `entry_damaged` unless the text is an intact entry file. `key` undefined takes whatever key is inside. */

@@ -6,6 +6,7 @@
 import type { FrozenEntry } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
 import { hasCode } from "../../../fs/port.js";
+import { isRefusalOfTheSystem } from "../../../fs/refusal.js";
 import { freezeParsedJson } from "../../../sessions/entry-value.js";
 import { applyPatch } from "../../../sessions/patch.js";
 import type { JournaledChange, KeyHistory } from "../journal/sealed-segment.js";
@@ -133,9 +134,3 @@ function readBase(
 
 /** A sector that is gone fails every time, and must not block its segment for ever (P16). */
 const readAttemptsMax = 3;
-
-/** True for errors that do not come from what lies there: a link, a directory or bad bytes stay what they are. */
-function isRefusalOfTheSystem(cause: unknown): boolean {
-  if (!(cause instanceof Error) || cause instanceof SessionStoreError || !("syscall" in cause)) return false;
-  return !hasCode(cause, "EIO", "ELOOP", "EMLINK", "EISDIR", "ENOTDIR", "ENXIO", "ENODEV");
-}

@@ -127,6 +127,16 @@ export function readLastRecord(port: Port, file: File): JournalRecord | undefine
 /** A seal is short; longer last lines are not asked for. */
 const lastLineBytesMax = 4_096;
 
+/** Whether a segment that begins with this record goes on right behind `last`, also when the seal between is lost. */
+export function provesSuccession(first: JournalRecord | undefined, last: CommitStamp, incarnation: string): boolean {
+  return (
+    first?.type === "commit" &&
+    first.version === last.version + 1 &&
+    first.store === incarnation &&
+    first.previousRecord === last.record
+  );
+}
+
 /** The first record of a segment file, if it is valid. */
 export function readFirstRecord(port: Port, file: File): JournalRecord | undefined {
   let first: JournalRecord | undefined;
