@@ -11,6 +11,7 @@ import { type File, hasCode } from "../../fs/port.js";
 import { limitCaps } from "../../limits.js";
 import { freezeParsedJson } from "../../sessions/entry-value.js";
 import { applyPatch } from "../../sessions/patch.js";
+import { BaseMismatchError } from "./journal/overlay.js";
 import type { CommitRecord, JournalRecord, RecordOperation } from "./journal/record.js";
 import { readRecords } from "./journal/segment-file.js";
 import { storeGone } from "./journal-errors.js";
@@ -300,7 +301,8 @@ export class ChangeFollower {
       if (state.version > stamp.version) this.deliveredUpTo.set(key, state.version);
       return this.remember(key, state, state.entry);
     } catch (error) {
-      if (hasCode(error, "entry_damaged")) return undefined;
+      // Damage of one session must not end the feed of all others.
+      if (hasCode(error, "entry_damaged") || error instanceof BaseMismatchError) return undefined;
       throw error;
     }
   }
