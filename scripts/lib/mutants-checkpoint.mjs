@@ -358,8 +358,7 @@ export const checkpointMutants = [
     file: storeFiles,
     find: "finally { this.port.closeDirectory(directory); } await this.port.syncDirectory(this.store);",
     replace: "finally { this.port.closeDirectory(directory); }",
-    suite: failed,
-    test: "P16",
+    suite: upkeep,
   },
 
   // --- what is applied -------------------------------------------------------------------------------------------------

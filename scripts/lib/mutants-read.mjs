@@ -103,8 +103,7 @@ export const readMutants = [
     file: entryFile,
     find: "readWhole(port, file, fixedLimits.entryFileBytesMax)",
     replace: "readWhole(port, file, Number.POSITIVE_INFINITY)",
-    suite: damages,
-    test: "terabyte",
+    suite: entryFiles,
   },
   {
     name: "entry-file: an unsafe file is not read",
@@ -183,7 +182,7 @@ export const readMutants = [
     file: storeFiles,
     find: "if (manifest.lockFamily !== port.lockFamily && !readOnly)",
     replace: "if (false)",
-    suite: refused,
+    suite: entryFiles,
   },
   {
     name: "store-files: journal/ and entries/ are checked",
@@ -199,8 +198,7 @@ export const readMutants = [
     file: storeFiles,
     find: 'openChecked(port, store, layout.manifestName, "read", owner)',
     replace: 'port.open(store, layout.manifestName, "read")',
-    suite: refused,
-    test: "hard link",
+    suite: entryFiles,
   },
   {
     name: "store-files: manifestBytesMax",
@@ -364,7 +362,7 @@ export const readMutants = [
     file: scan,
     find: "segment.seal === undefined ? new Map(segment.overlay.changes) : segment.overlay.changes",
     replace: "segment.overlay.changes",
-    suite: [p15],
+    suite: feeds,
   },
   {
     name: "scan: nothing newer comes out of the cache",
@@ -453,7 +451,8 @@ export const readMutants = [
     file: changes,
     find: 'if (record.type === "carry" && record.lastVersion !== position.stamp.version) gap = true;',
     replace: "",
-    suite: feeds,
+    argument:
+      "a feed enters a segment by its name, the version behind its own; states carried from another version are refused by the view, and the commit behind them is a gap by itself",
   },
   {
     name: "changes: a follower that slept through rotations is answered by reset",

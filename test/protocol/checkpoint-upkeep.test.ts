@@ -250,6 +250,32 @@ test("P8: when a removal has reached the disk, so has the trash, its name includ
   assert.ok(removals > 0);
 });
 
+// Fails without the sync of the store directory in `quarantineDurably`: the damaged file is gone, and its copy too.
+test("P16: when a damaged file was replaced on the disk, so has its copy in quarantine reached it", async () => {
+  const machine = await makeMachine({ fileSystem: "weak" });
+  const store = await start(machine, "store", { cacheBytes: 0 });
+  await commitPut(machine, store, "a", "original");
+  await machine.settle(store.backend.checkpoint());
+  const path = `${storePath}/entries/${entryFileName("a")}`;
+  machine.writeFile(path, machine.readText(path).replace("original", "ORIGINAL"));
+  await commitPut(machine, store, "a", "new");
+  let replaced = 0;
+  store.port.before = (call) => {
+    if (!["syncDirectory", "syncFile", "rename", "unlink"].includes(call.method)) return;
+    for (const image of machine.powerLossImages(40)) {
+      if (image.readText(path).includes("ORIGINAL")) continue;
+      replaced += 1;
+      const kept = [...filesIn(image, "quarantine").values()];
+      assert.ok(
+        kept.some((text) => text.includes("ORIGINAL")),
+        `${call.method} ${call.path}: replaced, and not kept`,
+      );
+    }
+  };
+  await machine.settle(store.backend.checkpoint());
+  assert.ok(replaced > 0);
+});
+
 // --- sessions that cannot be written out -----------------------------------------------------------------------------------
 
 // Fails when `patchState` makes an entry of the fields of a patch.

@@ -1,0 +1,168 @@
+/** `repair` on a simulated machine: which locks it holds, and what is on the disk when - and before - it ends. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type RepairOptions, repairStore } from "../../src/backends/directory/repair.js";
+import type { SimulatedMachine } from "../sim/machine.js";
+import {
+  commitPut,
+  entryFileName,
+  filesIn,
+  HookedPort,
+  loseEverythingPending,
+  makeMachine,
+  readEntryFile,
+  readStore,
+  readValue,
+  segmentPath,
+  start,
+  storePath,
+} from "./simulated-store.js";
+
+const manifestPath = `${storePath}/state.json`;
+
+function repair(machine: SimulatedMachine, options: RepairOptions = {}) {
+  return machine.settle(repairStore("/home/agent/sessions.d", { port: machine.process("repair"), ...options }));
+}
+
+function readManifest(machine: SimulatedMachine): { incarnation: string; checkpoint: { version: number } } {
+  return JSON.parse(machine.readText(manifestPath));
+}
+
+/** Three sessions in entry files, the segments of which are gone. */
+async function checkpointed(): Promise<SimulatedMachine> {
+  const machine = await makeMachine({ fileSystem: "weak" });
+  const store = await start(machine, "store", { limits: { segmentRetentionMs: 0, segmentRetentionBytes: 0 } });
+  for (const key of ["a", "b", "c"]) await commitPut(machine, store, key, key);
+  await machine.settle(store.backend.close());
+  machine.syncAll();
+  return machine;
+}
+
+/** The session a as somebody with an editor left it. */
+async function edited(): Promise<SimulatedMachine> {
+  const machine = await checkpointed();
+  const path = `${storePath}/entries/${entryFileName("a")}`;
+  machine.writeFile(path, machine.readText(path).replace('"value": "a"', '"value": "by hand"'));
+  return machine;
+}
+
+// Fails when one of the locks is left out of `underBothLocks`.
+for (const name of ["checkpoint.lock", "lock"]) {
+  test(`P21: while somebody holds sessions.d.${name}, repair waits, changes nothing, and says who`, async () => {
+    const machine = await edited();
+    const holder = machine.process("holder");
+    const lock = holder.open(holder.openRoot("/home/agent"), `sessions.d.${name}`, "lock");
+    assert.ok(holder.tryLock(lock, "exclusive"));
+    const before = machine.dump();
+    await assert.rejects(repair(machine, { accept: ["a"] }), { code: "lock_timeout" });
+    assert.deepEqual(machine.dump(), before);
+    holder.kill();
+    await repair(machine, { accept: ["a"] });
+    assert.deepEqual((await readStore(machine)).a, { value: "by hand" });
+  });
+}
+
+// Fails when the locks are taken in another order: beside a checkpoint that seals a segment, each waits for the other.
+test("P21: repair takes the lock of checkpoints before that of commits", async () => {
+  const machine = await edited();
+  const port = new HookedPort(machine.process("repair"));
+  const taken: string[] = [];
+  port.before = (call) => {
+    if (call.method === "tryLock") taken.push(call.path.replace(/^.*sessions\.d\./, ""));
+  };
+  await machine.settle(repairStore("/home/agent/sessions.d", { port }));
+  assert.deepEqual([...new Set(taken)], ["checkpoint.lock", "lock"]);
+});
+
+// Fails without the syncs in `putAgain`.
+test("P7: an accepted edit is in the journal on the disk before its entry file is, and the file is when repair ends", async () => {
+  const machine = await edited();
+  const port = new HookedPort(machine.process("repair"));
+  let images = 0;
+  port.before = (call) => {
+    if (!["syncFile", "syncDirectory", "rename", "close", "unlink"].includes(call.method)) return;
+    for (const image of machine.powerLossImages(30)) {
+      const { version } = readEntryFile(image, "a") ?? { version: 0 };
+      if (version < 4) continue;
+      images += 1;
+      const journal = [...filesIn(image, "journal").values()].join("");
+      assert.match(journal, /"put":"a"/, `${call.method} ${call.path}`);
+    }
+  };
+  await machine.settle(repairStore("/home/agent/sessions.d", { port, accept: ["a"] }));
+  assert.ok(images > 0);
+  const image = loseEverythingPending(machine);
+  assert.equal(readEntryFile(image, "a")?.version, 4);
+  assert.deepEqual((await readStore(image)).a, { value: "by hand" });
+});
+
+/** An acknowledged commit in the middle of the journal is damaged. */
+async function brokenJournal(): Promise<SimulatedMachine> {
+  const machine = await makeMachine({ fileSystem: "weak" });
+  const store = await start(machine, "store");
+  for (const key of ["a", "b", "c"]) await commitPut(machine, store, key, key);
+  store.process.kill();
+  machine.writeFile(segmentPath(1), machine.readText(segmentPath(1)).replace('"put":"b"', '"put":"B"'));
+  machine.syncAll();
+  return machine;
+}
+
+const salvaged = { a: { value: "a" }, c: { value: "c" } };
+
+// Fails when `beginNewJournal` keeps the incarnation, as then old tokens and cursors fit a history that is another one.
+test("P13: a store whose journal was rewritten has a new incarnation", async () => {
+  const machine = await brokenJournal();
+  const before = readManifest(machine).incarnation;
+  const report = await repair(machine);
+  assert.deepEqual(
+    report.actions.map(({ code }) => code),
+    ["journal_salvaged"],
+  );
+  assert.notEqual(readManifest(machine).incarnation, before);
+  assert.deepEqual(await readStore(machine), salvaged);
+});
+
+// Fails when only the records that can be read decide where the new journal begins.
+test("P13: repair of a journal gives no version out again that an entry file or the manifest knows", async () => {
+  const machine = await checkpointed();
+  for (const name of filesIn(machine, "journal").keys()) machine.unlink(`${storePath}/journal/${name}`);
+  await repair(machine);
+  const store = await start(machine, "store");
+  assert.match(await commitPut(machine, store, "d", 4), /^4-/);
+  for (const key of ["a", "b", "c"]) assert.equal(await readValue(store, key), key);
+});
+
+// Fails without the sync of journal/ in `beginNewJournal`, unless running it again makes up for it.
+test("a repair of the journal that is cut off by a power loss is finished by the next one, and loses nothing", async () => {
+  const machine = await brokenJournal();
+  const port = new HookedPort(machine.process("repair"));
+  const images: { image: SimulatedMachine; where: string }[] = [];
+  port.before = (call) => {
+    if (!["syncFile", "syncDirectory", "rename", "unlink"].includes(call.method)) return;
+    for (const image of machine.powerLossImages(10)) images.push({ image, where: `${call.method} ${call.path}` });
+  };
+  await machine.settle(repairStore("/home/agent/sessions.d", { port }));
+  images.push({ image: loseEverythingPending(machine), where: "the end" });
+  assert.ok(images.length > 40, `only ${images.length} images`);
+  assert.deepEqual(await readStore(images.at(-1)!.image.fork()), salvaged, "the end needs no other repair");
+  for (const { image, where } of images) {
+    await repair(image);
+    assert.deepEqual(await readStore(image), salvaged, where);
+  }
+});
+
+// Fails when `repairManifest` makes up an incarnation although the journal tells it, and without its last sync.
+test("P13: a manifest that was lost is rebuilt with the store's own incarnation, on the disk", async () => {
+  const machine = await makeMachine({ fileSystem: "weak" });
+  const store = await start(machine, "store");
+  const token = await commitPut(machine, store, "a", 1);
+  store.process.kill();
+  machine.syncAll();
+  machine.unlink(manifestPath);
+  await repair(machine);
+  const image = loseEverythingPending(machine);
+  assert.ok(image.exists(manifestPath), "the manifest's name is not on the disk");
+  const again = await start(image, "again");
+  assert.equal((await again.backend.read(["a"])).get("a")?.version, token);
+});
