@@ -1,9 +1,9 @@
 /** Mutants of the limits that the public methods keep, and of what they refuse as a key or an entry. */
 
-const keys = "test/unit/sessions/keys.test.ts";
+const keys = "test/unit/sessions/key-refusals.test.ts";
 const values = "test/unit/sessions/entry-value.test.ts";
 const memory = "test/conformance/memory.test.ts";
-const options = "test/unit/store-options.test.ts";
+const options = "test/unit/limits.test.ts";
 const memoryUnit = "test/unit/memory.test.ts";
 
 export const limitMutants = [

@@ -61,8 +61,7 @@ export const repairMutants = [
     file: repairEntries,
     find: "readable && files.entries.fileName(key) === damaged.name && readable.key === key && accept.has(key)",
     replace: "readable && accept.has(key)",
-    suite: "test/hostile/store-directory.test.ts",
-    test: "the entry of another session in place",
+    suite: repairs,
   },
   {
     name: "repair-entries: hand edits are accepted only by name",
@@ -77,7 +76,8 @@ export const repairMutants = [
     file: repairJournal,
     find: "await port.syncDirectory(files.journal); await files.writeManifest",
     replace: "await files.writeManifest",
-    suite: repairs,
+    argument:
+      "until the old segments are moved, whose names are synced together with the new one, a store without it is refused and repaired again; and by then all states are in entry files",
   },
   {
     name: "repair-journal: a rewritten history has a new incarnation",

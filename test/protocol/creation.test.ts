@@ -7,6 +7,7 @@ import { parseStoreLocation, type StoreLocation } from "../../src/backends/direc
 import type { FrozenEntry } from "../../src/contract.js";
 import type { Port } from "../../src/fs/port.js";
 import { defaultLimits } from "../../src/limits.js";
+import { inspectLegacyFile } from "../../src/migrate/legacy-file.js";
 import { finishTakeOver } from "../../src/migrate/original.js";
 import { createOrTakeOver } from "../../src/migrate/take-over.js";
 import { FailingPort } from "../sim/failing-port.js";
@@ -208,6 +209,8 @@ function meddle(
 test("a legacy file that becomes somebody else's between the look at it and its opening is refused", async () => {
   const machine = withLegacyFile();
   const port = meddle(machine, "open", () => machine.makeHardLink(legacyPath, "/home/agent/linked"));
+  const seen = inspectLegacyFile(port, port.openRoot("/home/agent"), "sessions.json", takeOverOptions);
+  assert.equal(seen.state, "invalid");
   await assert.rejects(machine.settle(takeOver(port)), { code: "invalid_legacy" });
   assert.ok(!machine.exists(storePath));
 });

@@ -97,6 +97,17 @@ test("P7: an accepted edit is in the journal on the disk before its entry file i
   assert.deepEqual((await readStore(image)).a, { value: "by hand" });
 });
 
+// Fails when `repairFile` accepts any readable file for the session that it is named for.
+test("P17: accepting a session does not accept the entry of another one that lies in its place", async () => {
+  const machine = await checkpointed();
+  const [a, b] = ["a", "b"].map((key) => `${storePath}/entries/${entryFileName(key)}`) as [string, string];
+  machine.writeFile(a, machine.readText(b));
+  await repair(machine, { accept: ["a"] });
+  const { a: accepted, ...others } = await readStore(machine);
+  assert.equal(accepted, undefined);
+  assert.deepEqual(others, { b: { value: "b" }, c: { value: "c" } });
+});
+
 /** An acknowledged commit in the middle of the journal is damaged. */
 async function brokenJournal(): Promise<SimulatedMachine> {
   const machine = await makeMachine({ fileSystem: "weak" });
@@ -133,7 +144,6 @@ test("P13: repair of a journal gives no version out again that an entry file or 
   for (const key of ["a", "b", "c"]) assert.equal(await readValue(store, key), key);
 });
 
-// Fails without the sync of journal/ in `beginNewJournal`, unless running it again makes up for it.
 test("a repair of the journal that is cut off by a power loss is finished by the next one, and loses nothing", async () => {
   const machine = await brokenJournal();
   const port = new HookedPort(machine.process("repair"));
