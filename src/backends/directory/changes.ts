@@ -9,7 +9,7 @@ import type { BackendChange, Cursor, FrozenEntry } from "../../contract.js";
 import { openChecked } from "../../fs/checked-file.js";
 import { type File, hasCode } from "../../fs/port.js";
 import { limitCaps } from "../../limits.js";
-import { freezeParsedJson } from "../../sessions/entry-value.js";
+import { estimateJsonBytes, freezeParsedJson } from "../../sessions/entry-value.js";
 import { applyPatch } from "../../sessions/patch.js";
 import { BaseMismatchError } from "./journal/overlay.js";
 import type { CommitRecord, JournalRecord, RecordOperation } from "./journal/record.js";
@@ -37,12 +37,14 @@ interface Position {
 
 /** So many recently seen sessions are remembered, to put their next patch on. */
 const rememberedSessionsMax = 512;
+const rememberedBytesMax = 16 * 1024 * 1024;
 const startAttemptsMax = 20;
 
 export class ChangeFollower {
   private readonly view: View;
   private readonly incarnation: string;
   private position: Position | undefined;
+  private recentBytes = 0;
   private readonly recent = new Map<string, { version: number; entry: FrozenEntry }>();
   /** The state of a session that was delivered ahead, because the one in between can no longer be told. */
   private readonly deliveredUpTo = new Map<string, number>();
@@ -180,6 +182,7 @@ export class ChangeFollower {
 
   private reset(): BackendChange {
     this.recent.clear();
+    this.recentBytes = 0;
     this.deliveredUpTo.clear();
     this.view.refresh();
     this.startAtEnd();
@@ -263,9 +266,11 @@ export class ChangeFollower {
       // Only behind the last change of a commit does the cursor pass it: resuming in between repeats, never loses.
       const cursor = formatCursor(index === lastIndex ? record : before, this.incarnation);
       const common = { key: operation.key, commitId: record.commitId ?? token, timeMs, actor, reason, cursor };
-      if ((this.deliveredUpTo.get(operation.key) ?? 0) >= version) continue;
+      const deliveredUpTo = this.deliveredUpTo.get(operation.key) ?? 0;
+      if (deliveredUpTo <= version) this.deliveredUpTo.delete(operation.key);
+      if (deliveredUpTo >= version) continue;
       if (operation.type === "remove") {
-        this.recent.delete(operation.key);
+        this.forget(operation.key);
         yield { type: "remove", version: token, ...common };
         continue;
       }
@@ -307,10 +312,21 @@ export class ChangeFollower {
     }
   }
 
-  private remember(key: string, stamp: CommitStamp, entry: FrozenEntry): CommitStamp & { entry: FrozenEntry } {
+  private forget(key: string): void {
+    const known = this.recent.get(key);
+    if (known === undefined) return;
     this.recent.delete(key);
+    this.recentBytes -= estimateJsonBytes(known.entry);
+  }
+
+  private remember(key: string, stamp: CommitStamp, entry: FrozenEntry): CommitStamp & { entry: FrozenEntry } {
+    this.forget(key);
     this.recent.set(key, { version: stamp.version, entry });
-    if (this.recent.size > rememberedSessionsMax) this.recent.delete(this.recent.keys().next().value as string);
+    this.recentBytes += estimateJsonBytes(entry);
+    for (const oldest of this.recent.keys()) {
+      if (this.recent.size <= rememberedSessionsMax && this.recentBytes <= rememberedBytesMax) break;
+      this.forget(oldest);
+    }
     return { version: stamp.version, record: stamp.record, entry };
   }
 }

@@ -13,6 +13,7 @@ export interface SummarySource {
 
 export class Summaries {
   private readonly source: SummarySource;
+  private generation = 0;
   private table: Map<string, SessionSummary> | undefined;
   private building: Promise<void> | undefined;
   /** Sessions that changed since their summary was made. */
@@ -28,6 +29,7 @@ export class Summaries {
 
   /** The view was rebuilt: nobody knows what changed meanwhile. */
   invalidate(): void {
+    this.generation += 1;
     this.table = undefined;
     this.stale.clear();
   }
@@ -48,10 +50,12 @@ export class Summaries {
 
   private async build(): Promise<void> {
     this.stale.clear();
+    const { generation } = this;
     const snapshot = await this.source.scan();
     const table = new Map<string, SessionSummary>();
     for await (const { key, entry } of snapshot) table.set(key, summarizeSession(key, entry));
-    this.table = table;
+    // What was invalidated meanwhile is built again.
+    if (generation === this.generation) this.table = table;
   }
 
   private update(table: Map<string, SessionSummary>, key: string): void {
