@@ -6,7 +6,9 @@
  * `refresh`, reads see every commit that was acknowledged before it, by anyone. Takes no lock, cuts nothing: an
  * invalid tail means "stop and ask again" here (P3), and is judged by recover.ts under the commit lock.
  *
- * All of it is synchronous, so nothing can change between a look at the file and the use of what was seen (P5).
+ * All of it is synchronous, so nothing can change between a look at the file and the use of what was seen (P5). Following
+ * the journal and reading sessions stand in one file, though it is a long one: each relies on the other's state at every
+ * line.
  */
 
 import type { Versioned } from "../../contract.js";
