@@ -107,8 +107,23 @@ export const checkpointMutants = [
   {
     name: "checkpoint: a segment with a successor has a seal",
     file: checkpoint,
-    find: "if (segment.seal === undefined) { throw",
-    replace: "if (false) { throw",
+    find: "if (segment.seal === undefined && !this.isProvenBySuccessor(segment, laterFirsts[0])) {",
+    replace: "if (false) {",
+    suite: upkeep,
+  },
+  {
+    name: "checkpoint: or its successor proves itself",
+    file: checkpoint,
+    find: "&& !this.isProvenBySuccessor(segment, laterFirsts[0])",
+    replace: "",
+    suite: upkeep,
+  },
+  {
+    name: "checkpoint: keptSegmentsMax",
+    rule: "P18",
+    file: checkpoint,
+    find: "done.length - index <= keptSegmentsMax &&",
+    replace: "",
     suite: upkeep,
   },
   {

@@ -50,7 +50,7 @@ export const commitMutants = [
   {
     name: "commit: the journal's end is settled before an append",
     file: commit,
-    find: "if (count === 0 || this.view.current.seal !== undefined) settleJournalEnd(this.view, this.writer);",
+    find: "if (count === 0 || !this.writer.endIsSettled) settleJournalEnd(this.view, this.writer);",
     replace: "",
     suite: p03,
   },
@@ -58,7 +58,7 @@ export const commitMutants = [
     name: "commit: a seal in the middle of a hold is settled too",
     rule: "P1",
     file: commit,
-    find: "if (count === 0 || this.view.current.seal !== undefined)",
+    find: "if (count === 0 || !this.writer.endIsSettled)",
     replace: "if (count === 0)",
     suite: tails,
   },
@@ -409,11 +409,11 @@ export const commitMutants = [
     suite: tails,
   },
   {
-    name: "recover: stranded segments are moved to quarantine/",
+    name: "recover: stranded segments are kept in quarantine/",
     rule: "P10",
-    file: recover,
-    find: 'port.rename(journal, name, quarantine, layout.quarantineFileName(port.nowMs(), "stranded", name));',
-    replace: "port.unlink(journal, name);",
+    file: "src/backends/directory/store-files.ts",
+    find: "this.quarantine(name, bytes); this.port.unlink(directory, name);",
+    replace: "this.port.unlink(directory, name);",
     suite: p10,
   },
   {

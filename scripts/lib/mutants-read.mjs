@@ -473,15 +473,22 @@ export const readMutants = [
   {
     name: "changes: what was delivered ahead is not delivered again",
     file: changes,
-    find: "if ((this.deliveredUpTo.get(operation.key) ?? 0) >= version) continue;",
+    find: "if (deliveredUpTo >= version) continue;",
     replace: "",
     suite: feeds,
   },
   {
     name: "changes: rememberedSessionsMax",
     file: changes,
-    find: "if (this.recent.size > rememberedSessionsMax)",
-    replace: "if (false)",
+    find: "this.recent.size <= rememberedSessionsMax &&",
+    replace: "",
+    suite: feeds,
+  },
+  {
+    name: "changes: rememberedBytesMax",
+    file: changes,
+    find: "&& this.recentBytes <= rememberedBytesMax",
+    replace: "",
     suite: feeds,
   },
 ];

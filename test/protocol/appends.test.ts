@@ -51,6 +51,30 @@ test("an append that comes back short is disk_full, cut back at once, and the ne
   assert.deepEqual(await readStore(machine), { a: { value: 1 }, b: { value: 1 } });
 });
 
+// Fails when only a seal makes `serveUnderLock` look at the journal's end again.
+test("P3: behind an append that failed and could not be cut back, a commit of the same hold of the lock is whole", async () => {
+  const machine = await makeMachine();
+  const process = machine.process("worker");
+  const port = new FailingPort(process);
+  const backend = await machine.settle(openStore(port));
+  const holder = machine.process("holder");
+  const lock = holder.open(holder.openRoot("/home/agent"), "sessions.d.lock", "lock");
+  assert.ok(holder.tryLock(lock, "exclusive"));
+  const [refused, good] = ["refused", "good"].map((key) => backend.commit(request([put(key, { value: key })])));
+  await machine.advance(1);
+  port.fail({ failAt: 1, code: "short", methods: ["append"] });
+  const truncate = process.truncate.bind(process);
+  process.truncate = () => {
+    process.truncate = truncate;
+    throw Object.assign(new Error("EIO"), { code: "EIO" });
+  };
+  holder.kill();
+  await assert.rejects(machine.settle(refused!), { code: "disk_full" });
+  assert.equal((await machine.settle(good!)).status, "committed");
+  await machine.settle(backend.close());
+  assert.deepEqual(await readStore(machine), { good: { value: "good" } });
+});
+
 // Fails without `setMode` in `JournalWriter.createSuccessor`: a umask of 0 leaves the segment to everybody.
 test("every segment has mode 0600, whatever the umask is", async () => {
   const machine = await makeMachine();

@@ -186,6 +186,21 @@ test("a feed remembers a bounded number of sessions", async () => {
   follower.close();
 });
 
+// Fails without the limit on bytes in `ChangeFollower.remember`.
+test("a feed remembers a bounded number of bytes", async () => {
+  const machine = await makeMachine();
+  const store = await start(machine, "store");
+  const { view } = store.backend as unknown as { view: View };
+  const follower = new ChangeFollower(view);
+  follower.start(undefined);
+  const text = "x".repeat(3 * 1024 * 1024);
+  await machine.settle(store.backend.commit(request([1, 2, 3, 4, 5, 6, 7].map((index) => put(`${index}`, { text })))));
+  assert.equal([...follower.poll()].length, 7);
+  const { recent } = follower as unknown as { recent: ReadonlyMap<string, unknown> };
+  assert.ok(recent.size >= 1 && recent.size <= 5, `${recent.size} sessions of 3 MiB`);
+  follower.close();
+});
+
 // --- scans ---------------------------------------------------------------------------------------------------------------
 
 function readSnapshot(machine: SimulatedMachine, snapshot: Snapshot): Promise<Record<string, unknown>> {

@@ -95,6 +95,21 @@ test("a segment with a successor and without a seal is damage: it is not checkpo
   assert.equal(filesIn(machine, "entries").size, 0);
 });
 
+// Fails without `isProvenBySuccessor`: the journal grows for ever.
+test("a segment whose seal went bad is checkpointed when its successor shows that nothing else is missing", async () => {
+  const machine = await makeMachine();
+  const holder = hold(machine, "sessions.d.checkpoint.lock");
+  const store = await start(machine, "store", { limits: { segmentBytes: 600 } });
+  await commitPut(machine, store, "a", 1);
+  await commitPut(machine, store, "b", "x".repeat(500));
+  await commitPut(machine, store, "c", 3);
+  machine.writeFile(segmentPath(1), machine.readText(segmentPath(1)).replace('"rotated"', '"ROTATED"'));
+  holder.kill();
+  await machine.settle(store.backend.checkpoint());
+  assert.equal(readManifest(machine).checkpoint.version, 3);
+  assert.equal(readEntryFile(machine, "a")?.version, 1);
+});
+
 // Fails without the deadline in `passScanGate`.
 test("P15: a scan that does not end makes a checkpoint end with lock_timeout, not wait for ever", async () => {
   const machine = await makeMachine();
@@ -128,6 +143,23 @@ test("P18: checkpointed segments are kept for their time, unless they are more t
   await commitPut(machine, short, "a", 3);
   await machine.settle(short.backend.checkpoint());
   assert.deepEqual([...filesIn(machine, "journal").values()], [""]);
+});
+
+// Fails without the limit on the number of kept segments.
+test("P18: no more than a thousand checkpointed segments are kept, however young and small they are", async () => {
+  const machine = await makeMachine();
+  const journal = new CraftedJournal(machine);
+  const segments: Parameters<CraftedJournal["write"]>[0] = { 1021: [] };
+  for (let version = 1; version <= 1_020; version += 1) {
+    segments[version] = [journal.put(version, "a", version, { first: true }), journal.seal("rotated", version)];
+  }
+  journal.write(segments);
+  rewriteManifest(machine, { checkpoint: { version: 1_020, record: "0badcafe", timeMs: 0 } });
+  const store = await start(machine, "store");
+  await commitPut(machine, store, "b", 1);
+  await machine.settle(store.backend.checkpoint());
+  const kept = filesIn(machine, "journal").size;
+  assert.ok(kept > 900 && kept <= 1_002, `${kept} segments are kept`);
 });
 
 // Fails when `unlinkExpiredSegments` takes every segment with a successor for done.

@@ -153,6 +153,25 @@ test("P11: the sync of an older segment fails: it and everything behind it go on
   assert.deepEqual(await readStore(machine), expected);
 });
 
+// Fails when carried states are held to the limit of commits.
+test("P11: states that add up to more than recordBytes are carried over all the same", async () => {
+  const machine = await makeMachine();
+  const store = await startFailing(machine, { limits: { recordBytes: 600 } });
+  for (const key of ["a", "b", "c", "d"]) await commitPut(machine, store, key, key.repeat(200));
+  store.fail(firstSync(segmentPath(1)));
+  await assert.rejects(machine.settle(store.backend.commit(request([put("e", { value: "e" })]))), {
+    code: "outcome_unknown",
+  });
+  machine.evictCleanPages(segmentPath(1));
+  await commitPut(machine, store, "f", "f");
+  assert.deepEqual(
+    Object.keys(await readStore(loseEverythingPending(machine)))
+      .sort()
+      .join(""),
+    "abcdef",
+  );
+});
+
 /**
  * A commit of `slow` has its sync of segment 1 under way while that of `failing` fails and takes the pending bytes with
  * it; and `failing` dies after it carried the states over, before these are on the disk. What a power loss leaves right

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { checksumOf } from "../../src/backends/directory/checksum.js";
 import type { KeyChange } from "../../src/backends/directory/journal/overlay.js";
 import type { View } from "../../src/backends/directory/view.js";
 import type { SimulatedMachine } from "../sim/machine.js";
@@ -90,6 +91,59 @@ test("P1: a seal that does not name the commit before it is refused, and a seal 
     })),
   );
   await expectDamaged(await crafted((journal) => ({ 1: [journal.seal("rotated", 0)] })));
+});
+
+/** A rotated journal of a live store; the second segment holds the commit of c. */
+async function rotated(machine?: SimulatedMachine): Promise<SimulatedMachine> {
+  machine ??= await makeMachine();
+  const writer = await start(machine, "writer", { limits: { segmentBytes: 400 } });
+  writer.port.before = (call) => {
+    if (call.method === "tryLock" && call.path.endsWith(".checkpoint.lock")) writer.process.kill();
+  };
+  writer.backend.commit(request([put("a", { value: "a" })])).catch(() => {});
+  writer.backend.commit(request([put("b", { value: "b".repeat(200) })])).catch(() => {});
+  writer.backend.commit(request([put("c", { value: "c" })])).catch(() => {});
+  writer.process.kill();
+  assert.match(machine.readText(segmentPath(1)), /"seal"/);
+  assert.match(machine.readText(segmentPath(3)), /"put":"c"/);
+  return machine;
+}
+
+// Fails without `enterProvenSuccessor`: the successor is set aside, or the journal refused.
+test("P10: a seal that went bad, or is lost, hides nothing of the successor that proves itself", async () => {
+  for (const spoil of [/\{"seal".*\n/, '"rotated"'] as const) {
+    const machine = await makeMachine();
+    const early = await start(machine, "early", { readOnly: true });
+    await rotated(machine);
+    const text = machine.readText(segmentPath(1));
+    machine.writeFile(segmentPath(1), text.replace(spoil, typeof spoil === "string" ? '"ROTATED"' : ""));
+    // Who was there before sees the end of the first segment only now, and a bad line behind it makes it look further.
+    if (typeof spoil === "string") assert.equal(await readValue(early, "c"), "c");
+    const reader = await start(machine, "reader", { readOnly: true });
+    assert.equal(await readValue(reader, "c"), "c");
+    assert.deepEqual(Object.keys(await readStore(machine)).sort(), ["a", "b", "c"]);
+    assert.equal(filesIn(machine, "quarantine").size, 0);
+  }
+});
+
+// Fails when any segment of the next name is taken for the successor.
+test("P10: a segment that does not name the record before it, or another store, is not the successor of one without a seal", async () => {
+  for (const [field, value] of [
+    ["previousRecord", "0badcafe"],
+    ["store", "f".repeat(32)],
+  ] as const) {
+    const machine = await rotated();
+    const [first, second] = machine.readText(segmentPath(1)).split("\n");
+    machine.writeFile(segmentPath(1), `${first}\n${second}\n`);
+    const fields = JSON.parse(machine.readText(segmentPath(3)).split("\n")[0]!);
+    const { checksum: _, ...body } = { ...fields, [field]: value };
+    const bytes = JSON.stringify(body).slice(0, -1);
+    machine.writeFile(segmentPath(3), `${bytes},"checksum":"${checksumOf(bytes)}"}\n`);
+    const reader = await start(machine, "reader", { readOnly: true });
+    assert.equal(await readValue(reader, "c").catch((error) => error.code), undefined, field);
+    assert.deepEqual(Object.keys(await readStore(machine)).sort(), ["a", "b"], field);
+    assert.equal(filesIn(machine, "quarantine").size, 1);
+  }
 });
 
 // Fails without the loop around `enterCarriedSegment` in `View.rebuild`: the carried states are set aside.
