@@ -399,7 +399,8 @@ export const commitMutants = [
     file: recover,
     find: "const { strandedSegments } = view.rebuild(); if (strandedSegments.length === 0) return;",
     replace: "const { strandedSegments } = view.rebuild();",
-    argument: "without stranded segments nothing is found lost and the loop has nothing to do",
+    argument:
+      "without stranded segments the loop has nothing to do, and whoever set them aside was asked the same questions before",
   },
   {
     name: "recover: the newest stranded segment is set aside first",

@@ -246,8 +246,8 @@ export const createMutants = [
     file: takeOver,
     find: 'if (compareLegacyFile(port, parent, location.legacyName, seen) === "same") return seen;',
     replace: "return seen;",
-    argument:
-      "isStillRight compares the same file once more right before the store appears, and begins anew; this look spares the writing",
+    suite: take,
+    test: "changes while",
   },
   {
     name: "take-over: a file that never stops changing is refused",

@@ -518,8 +518,7 @@ export const journalMutants = [
     file: sealedSegment,
     find: "first.version === last.version + 1 &&",
     replace: "",
-    argument:
-      "the successor is opened by the name of the next version, and the view refuses a first record of another version as missing or doubled",
+    suite: views,
   },
   {
     name: "sealed-segment: a successor is of the same store",

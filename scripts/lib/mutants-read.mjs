@@ -148,8 +148,7 @@ export const readMutants = [
     file: "src/backends/directory/entries/cache.ts",
     find: "if (cost > this.bytesMax) return;",
     replace: "",
-    argument:
-      "an entry that does not fit is the last to be deleted by the loop behind it, which ends with an empty cache",
+    suite: "test/unit/directory/cache.test.ts",
   },
 
   // --- the store's own files -------------------------------------------------------------------------------------------

@@ -131,6 +131,7 @@ test("P10: a segment that does not name the record before it, or another store, 
   for (const [field, value] of [
     ["previousRecord", "0badcafe"],
     ["store", "f".repeat(32)],
+    ["version", 9],
   ] as const) {
     const machine = await rotated();
     const [first, second] = machine.readText(segmentPath(1)).split("\n");
