@@ -22,14 +22,33 @@ export type VersionToken = string;
 /** An opaque position in the change feed. */
 export type Cursor = string;
 
+/** A transcript that was current under a session key before a reset. */
+export interface Generation {
+  readonly sessionId: string;
+  readonly sessionFile?: string;
+  /** When it stopped being the current one, milliseconds since 1970. */
+  readonly endedMs: number;
+  /** Who reset the session and why, if the commit said so. */
+  readonly actor?: string;
+  readonly reason?: string;
+}
+
 export interface Versioned {
   readonly entry: FrozenEntry;
   readonly version: VersionToken;
+  /** Earlier generations, oldest first; absent when there are none. */
+  readonly generations?: readonly Generation[] | undefined;
 }
 
 /** A backend stores these; at most one per key in a commit. */
 export type Operation =
-  | { readonly type: "put"; readonly key: string; readonly entry: FrozenEntry }
+  | {
+      readonly type: "put";
+      readonly key: string;
+      readonly entry: FrozenEntry;
+      /** The complete list after this commit. Absent: as before (none for a new session). A removal ends them all. */
+      readonly generations?: readonly Generation[] | undefined;
+    }
   | {
       /** Top-level fields set and unset over the entry at the expected version, which must be given for the key. */
       readonly type: "patch";
@@ -38,6 +57,8 @@ export type Operation =
       readonly unset: readonly string[];
       /** The result, so that nobody has to compute it twice. */
       readonly entry: FrozenEntry;
+      /** As for a put. */
+      readonly generations?: readonly Generation[] | undefined;
     }
   | { readonly type: "remove"; readonly key: string; readonly purge: boolean };
 
@@ -176,6 +197,19 @@ export interface DamagedSession {
   error: SessionStoreError;
 }
 
+/** A removed session that is kept for a while. */
+export interface TrashedSession {
+  /** Names this removal; opaque, unique within the store. */
+  readonly id: string;
+  readonly key: string;
+  readonly entry: FrozenEntry;
+  readonly generations?: readonly Generation[] | undefined;
+  /** Milliseconds since 1970. */
+  readonly removedMs: number;
+  readonly actor?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
 export interface StoreStats {
   backend: string;
   location: string;
@@ -197,6 +231,8 @@ export interface Capabilities {
   readonly persistent: boolean;
   /** Removed sessions stay in a trash for a while. */
   readonly trash: boolean;
+  /** Earlier generations of a session are kept. */
+  readonly generations: boolean;
 }
 
 export type KeyRule = "openclaw" | "exact";
@@ -247,6 +283,12 @@ export interface Backend {
 
   /** Read-only; works beside live writers. */
   check(options?: { onProgress?: (done: number, total: number) => void }): AsyncIterable<Finding>;
+
+  /** The trash, newest removal first, including everything removed before the call. Empty without `capabilities.trash`. */
+  trash(): AsyncIterable<TrashedSession>;
+
+  /** Removes these from the trash for good; unknown ids are passed over. Returns how many were there. */
+  emptyTrash(ids: readonly string[]): Promise<number>;
 
   /** Makes every commit so far durable. */
   sync(): Promise<void>;

@@ -11,18 +11,12 @@ import { SessionStoreError, shortenKey } from "../errors.js";
 import type { Limits } from "../limits.js";
 import { freezeParsedJson } from "../sessions/entry-value.js";
 import { normalizeKey } from "../sessions/keys.js";
+import { type InvalidLegacy, invalid, parseLegacyText } from "../sessions/legacy-text.js";
 import { checkEntryBytes } from "../store-entry-size.js";
 
 export interface LegacyRules {
   readonly keyRule: KeyRule;
   readonly limits: Readonly<Limits>;
-}
-
-export interface InvalidLegacy {
-  readonly state: "invalid";
-  /** A clause that follows "the legacy file ...". */
-  readonly reason: string;
-  readonly nextStep: string;
 }
 
 export interface LegacySessions {
@@ -35,29 +29,11 @@ export interface LegacySessions {
 
 /** Reads the sessions, or says why the file cannot be taken over. Takes the bytes whole or not at all. */
 export function parseLegacyContent(bytes: Uint8Array, rules: LegacyRules): LegacySessions | InvalidLegacy {
-  const text = decode(bytes);
-  if (typeof text !== "string") return text;
-  if (text.trim() === "") {
-    const what = bytes.byteLength === 0 ? "is empty (0 bytes)" : "holds nothing but white space";
-    return invalid(
-      `${what}, which is what an interrupted write leaves behind`,
-      "Restore it from its newest backup. If there is no session to keep, write {} into it or move it away.",
-    );
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    return invalid(`is not strict JSON: ${describeSyntaxError(error)}`, repairStep);
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    const what = value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
-    return invalid(`holds ${what}, not an object of sessions`, repairStep);
-  }
-  return takeEntries(value as Record<string, unknown>, rules);
+  const parsed = parseLegacyText(bytes);
+  if (parsed.state === "invalid") return parsed;
+  return takeEntries(parsed.value, rules);
 }
 
-const repairStep = "Correct the file, or restore it from a backup, and try again.";
 const shownOffendersMax = 5;
 
 function takeEntries(source: Record<string, unknown>, rules: LegacyRules): LegacySessions | InvalidLegacy {
@@ -107,33 +83,10 @@ function updatedAtOf(entry: FrozenEntry): number {
   return typeof entry.updatedAt === "number" ? entry.updatedAt : 0;
 }
 
-function decode(bytes: Uint8Array): string | InvalidLegacy {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (error) {
-    if (error instanceof TypeError) return invalid("is not valid UTF-8", repairStep);
-    return invalid(`cannot be read as one text of ${bytes.byteLength} bytes`, "Split it into smaller stores.");
-  }
-}
-
-/** The engine quotes the text around the error; a session's content does not belong into logs. */
-function describeSyntaxError(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  if (message.includes("\ufeff")) return "it starts with a byte order mark";
-  return message
-    .replace(/, ("|\.\.\.).*$/s, "")
-    .replace(/ token '?.*$/s, " character")
-    .slice(0, 120);
-}
-
 /** The problem alone: the key is named beside it, and what to do is said once for all. */
 function problemOf(error: unknown): string {
   if (!(error instanceof SessionStoreError)) throw error;
   return error.message.replace(/ - session .*$/s, "").replace(/\.$/, "");
-}
-
-function invalid(reason: string, nextStep: string): InvalidLegacy {
-  return { state: "invalid", reason, nextStep };
 }
 
 export function countOf(count: number, one: string, many: string): string {

@@ -4,10 +4,10 @@
  */
 
 import { createHash } from "node:crypto";
-import { SessionStoreError } from "../errors.js";
-import { findFileProblem, openChecked, readWhole, type StoreOwner } from "../fs/checked-file.js";
-import { type Directory, type FileStat, hasCode, type Port } from "../fs/port.js";
-import { type InvalidLegacy, type LegacyRules, type LegacySessions, parseLegacyContent } from "./legacy-content.js";
+import type { Directory, Port } from "../fs/port.js";
+import { readStableFile } from "../fs/stable-file.js";
+import type { InvalidLegacy } from "../sessions/legacy-text.js";
+import { type LegacyRules, type LegacySessions, parseLegacyContent } from "./legacy-content.js";
 
 /** The identity of a content. Whether a file was taken over is decided by this and nothing else. */
 export interface Fingerprint {
@@ -47,63 +47,16 @@ type LegacyBytes =
   | InvalidLegacy
   | { readonly state: "read"; readonly bytes: Uint8Array };
 
-/** A file that is rewritten in place while we read it gives neither its old nor its new content: read it again. */
-const readAttemptsMax = 3;
-
 function readLegacyBytes(port: Port, parent: Directory, name: string, bytesMax: number): LegacyBytes {
-  const owner: StoreOwner = { uid: port.userId };
-  for (let attempt = 0; attempt < readAttemptsMax; attempt += 1) {
-    // A look at the name first: opening a device may have effects of its own.
-    const there = port.statName(parent, name);
-    if (there === undefined) return { state: "missing" };
-    const problem = findFileProblem(there, owner);
-    if (problem) return unsafe(problem);
-    const bytes = readStable(port, parent, name, bytesMax, owner);
-    if (bytes !== undefined) return bytes instanceof Uint8Array ? { state: "read", bytes } : bytes;
-  }
-  return changing();
-}
-
-/** `undefined` when the file was replaced or changed meanwhile. */
-function readStable(
-  port: Port,
-  parent: Directory,
-  name: string,
-  bytesMax: number,
-  owner: StoreOwner,
-): Uint8Array | InvalidLegacy | undefined {
-  try {
-    const file = openChecked(port, parent, name, "read", owner);
-    try {
-      const before = port.stat(file);
-      if (before.sizeBytes > bytesMax) {
-        return {
-          state: "invalid",
-          reason: `has ${before.sizeBytes} bytes, the limit (legacyFileBytes) is ${bytesMax}`,
-          nextStep: "Raise the limit, or remove sessions that are no longer needed.",
-        };
-      }
-      const bytes = readWhole(port, file, bytesMax);
-      const now = port.statName(parent, name);
-      return isSame(before, port.stat(file)) && now && isSame(before, now) ? bytes : undefined;
-    } finally {
-      port.close(file);
-    }
-  } catch (error) {
-    // What was an ordinary file a moment ago is none now; the next look says what it is.
-    if (hasCode(error, "ENOENT", "ELOOP", "ENXIO", "EISDIR")) return undefined;
-    if (error instanceof SessionStoreError && ["unsafe_path", "limit_exceeded"].includes(error.code)) return undefined;
-    throw error;
-  }
-}
-
-function isSame(left: FileStat, right: FileStat): boolean {
-  return (
-    left.device === right.device &&
-    left.inode === right.inode &&
-    left.sizeBytes === right.sizeBytes &&
-    left.modifiedMs === right.modifiedMs
-  );
+  const found = readStableFile(port, parent, name, bytesMax);
+  if (found.state === "unsafe") return unsafe(found.problem);
+  if (found.state === "changing") return changing();
+  if (found.state !== "too_large") return found;
+  return {
+    state: "invalid",
+    reason: `has ${found.sizeBytes} bytes, the limit (legacyFileBytes) is ${bytesMax}`,
+    nextStep: "Raise the limit, or remove sessions that are no longer needed.",
+  };
 }
 
 export function changing(): InvalidLegacy {

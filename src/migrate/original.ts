@@ -8,7 +8,8 @@ import { lockNames, type StoreLocation } from "../backends/directory/layout.js";
 import { LockFile } from "../backends/directory/lock-file.js";
 import type { Manifest, Provenance } from "../backends/directory/manifest.js";
 import type { Logger } from "../contract.js";
-import { type Directory, type FileStat, hasCode, type Port } from "../fs/port.js";
+import { type Directory, hasCode, type Port } from "../fs/port.js";
+import { isSameFile } from "../fs/stable-file.js";
 import { fixedLimits } from "../limits.js";
 import { compareLegacyFile, type Fingerprint } from "./legacy-file.js";
 import { legacyPathOf } from "./result.js";
@@ -119,16 +120,6 @@ function freeBackupName(port: Port, parent: Directory, legacyName: string): stri
     const name = `${legacyName}.bak.${ms}`;
     if (port.statName(parent, name) === undefined) return name;
   }
-}
-
-function isSameFile(before: FileStat, after: FileStat | undefined): boolean {
-  return (
-    after !== undefined &&
-    after.device === before.device &&
-    after.inode === before.inode &&
-    after.sizeBytes === before.sizeBytes &&
-    after.modifiedMs === before.modifiedMs
-  );
 }
 
 function fingerprintOf(provenance: Provenance): Fingerprint {

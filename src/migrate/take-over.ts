@@ -17,7 +17,8 @@ import type { KeyRule, Logger } from "../contract.js";
 import { fromSystemError, SessionStoreError } from "../errors.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import type { Limits } from "../limits.js";
-import { countOf, type InvalidLegacy, type LegacySessions } from "./legacy-content.js";
+import type { InvalidLegacy } from "../sessions/legacy-text.js";
+import { countOf, type LegacySessions } from "./legacy-content.js";
 import {
   changing,
   compareLegacyFile,

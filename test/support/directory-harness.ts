@@ -29,6 +29,7 @@ export function makeDirectoryHarness(): Harness {
       changesAcrossRestart: true,
       persistent: true,
       trash: true,
+      generations: false,
     },
     open,
     reopen: open,

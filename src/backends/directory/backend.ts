@@ -19,6 +19,7 @@ import type {
   SessionQuery,
   Snapshot,
   StoreStats,
+  TrashedSession,
   Versioned,
 } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
@@ -53,6 +54,7 @@ const capabilities: Capabilities = {
   changesAcrossRestart: true,
   persistent: true,
   trash: true,
+  generations: false,
 };
 
 /** How a watcher waits for other processes: short at first, longer when nothing happens. */
@@ -260,6 +262,12 @@ export class DirectoryBackend implements Backend {
 
   check(options: { onProgress?: (done: number, total: number) => void } = {}): AsyncIterable<Finding> {
     return checkStore(this.files, { limits: this.limits, onProgress: options.onProgress });
+  }
+
+  async *trash(): AsyncGenerator<TrashedSession> {}
+
+  async emptyTrash(_ids: readonly string[]): Promise<number> {
+    return 0;
   }
 
   async sync(): Promise<void> {

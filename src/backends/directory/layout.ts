@@ -57,6 +57,11 @@ export function parseStagingName(directoryName: string, name: string): string | 
   return name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
 }
 
+/** Left by a rollback, removed by a forced migration. */
+export function rollbackMarkerName(directoryName: string): string {
+  return `${directoryName}.rolled-back`;
+}
+
 // --- journal ---------------------------------------------------------------------------------------------------------
 
 const segmentDigits = 16;

@@ -23,6 +23,7 @@ import type {
   Snapshot,
   SnapshotEntry,
   StoreStats,
+  TrashedSession,
   Versioned,
 } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
@@ -52,6 +53,7 @@ export const memoryCapabilities: Capabilities = Object.freeze({
   changesAcrossRestart: false,
   persistent: false,
   trash: false,
+  generations: false,
 });
 
 export class MemoryBackend implements Backend {
@@ -163,6 +165,12 @@ export class MemoryBackend implements Backend {
     this.#requireOpen();
     // Nothing can be damaged here.
     yield* [];
+  }
+
+  async *trash(): AsyncGenerator<TrashedSession> {}
+
+  async emptyTrash(_ids: readonly string[]): Promise<number> {
+    return 0;
   }
 
   async sync(): Promise<void> {

@@ -1,0 +1,90 @@
+/**
+ * The text of a legacy `sessions.json`, read in the one way that migration, the json backend and the compatible API
+ * share - so that no writer ever erases what only another reader could read. Pure: bytes in, one object out.
+ *
+ * Strict JSON comes first. A byte order mark, and JSON5 (comments, trailing commas, single quotes) are accepted as a
+ * fallback that is reported in `tolerated`. JSON5 can also write NaN and Infinity, which no store can keep: whoever takes
+ * entries out of a tolerated text checks each of them as a stranger's value, not as parsed JSON.
+ */
+
+import JSON5 from "json5";
+
+export interface LegacyObject {
+  readonly state: "object";
+  /** As parsed: a key named `__proto__` is an own property like any other. */
+  readonly value: Readonly<Record<string, unknown>>;
+  /** What strict JSON would have refused, each a noun phrase: "a byte order mark". Empty for strict JSON. */
+  readonly tolerated: readonly string[];
+}
+
+export interface InvalidLegacy {
+  readonly state: "invalid";
+  /** A clause that follows "the legacy file ...". */
+  readonly reason: string;
+  readonly nextStep: string;
+}
+
+/** Takes the text whole or says why not. An empty file is not an empty store: it is what an interrupted write leaves. */
+export function parseLegacyText(bytes: Uint8Array): LegacyObject | InvalidLegacy {
+  const text = decode(bytes);
+  if (typeof text !== "string") return text;
+  if (text.trim() === "") {
+    const what = bytes.byteLength === 0 ? "is empty (0 bytes)" : "holds nothing but white space";
+    return invalid(
+      `${what}, which is what an interrupted write leaves behind`,
+      "Restore it from its newest backup. If there is no session to keep, write {} into it or move it away.",
+    );
+  }
+  const parsed = parseTolerantly(text);
+  if ("state" in parsed) return parsed;
+  const { value, tolerated } = parsed;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    const what = value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
+    return invalid(`holds ${what}, not an object of sessions`, repairStep);
+  }
+  return { state: "object", value: value as Record<string, unknown>, tolerated };
+}
+
+export const repairStep = "Correct the file, or restore it from a backup, and try again.";
+
+function parseTolerantly(text: string): { value: unknown; tolerated: string[] } | InvalidLegacy {
+  const tolerated: string[] = [];
+  let body = text;
+  if (text.startsWith("\ufeff")) {
+    body = text.slice(1);
+    tolerated.push("a byte order mark");
+  }
+  try {
+    return { value: JSON.parse(body), tolerated };
+  } catch (strictError) {
+    try {
+      const value: unknown = JSON5.parse(body);
+      tolerated.push("JSON5 syntax (comments, trailing commas or unusual quotes)");
+      return { value, tolerated };
+    } catch {
+      return invalid(`is neither strict JSON nor JSON5: ${describeSyntaxError(strictError)}`, repairStep);
+    }
+  }
+}
+
+function decode(bytes: Uint8Array): string | InvalidLegacy {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    if (error instanceof TypeError) return invalid("is not valid UTF-8", repairStep);
+    return invalid(`cannot be read as one text of ${bytes.byteLength} bytes`, "Split it into smaller stores.");
+  }
+}
+
+/** The engine quotes the text around the error; a session's content does not belong into logs. */
+function describeSyntaxError(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message
+    .replace(/, ("|\.\.\.).*$/s, "")
+    .replace(/ token '?.*$/s, " character")
+    .slice(0, 120);
+}
+
+export function invalid(reason: string, nextStep: string): InvalidLegacy {
+  return { state: "invalid", reason, nextStep };
+}
