@@ -22,6 +22,7 @@ export const errorCodes = [
   "store_fenced",
   "legacy_store",
   "invalid_legacy",
+  "invalid_bundle",
   "unsupported_layout",
   "unsupported_platform",
   "unsafe_path",
