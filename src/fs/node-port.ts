@@ -10,6 +10,7 @@ import path from "node:path";
 import { loadKernelLocks } from "./kernel-lock.js";
 import { findLockHolder } from "./lock-holder.js";
 import type { Directory, DirectoryEntry, File, FileKind, FileStat, OpenMode, Port, Timer } from "./port.js";
+import { inspectProcess } from "./process-state.js";
 
 const { O_RDONLY, O_RDWR, O_APPEND, O_CREAT, O_EXCL } = fs.constants;
 // Windows knows none of these; there they cost nothing.
@@ -121,6 +122,7 @@ export function createNodePort(): Port {
     },
 
     processId: process.pid,
+    inspectProcess,
     userId: process.geteuid?.(),
   };
 }

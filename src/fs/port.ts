@@ -57,6 +57,12 @@ export interface Timer {
   cancel(): void;
 }
 
+export interface ProcessState {
+  readonly alive: boolean;
+  /** When it started, in a unit of the system's own: compare it only for equality. `undefined` where it is not told. */
+  readonly startTime: number | undefined;
+}
+
 export interface Port {
   // --- directories -----------------------------------------------------------------------------------------------
   /** Opens a directory by a path that its user chose, links and all; from then on only names inside it are used. */
@@ -122,6 +128,8 @@ export interface Port {
 
   // --- process ---------------------------------------------------------------------------------------------------
   readonly processId: number;
+  /** What the system tells about a process of this machine, for lock files that name one. A zombie is not alive. */
+  inspectProcess(processId: number): ProcessState;
   /** The effective user, or `undefined` where the platform has none. */
   readonly userId: number | undefined;
 }

@@ -3,7 +3,16 @@
  * built on. Handles are those of the port below, so the two may be mixed.
  */
 
-import type { Directory, DirectoryEntry, File, FileStat, OpenMode, Port, Timer } from "../../src/fs/port.js";
+import type {
+  Directory,
+  DirectoryEntry,
+  File,
+  FileStat,
+  OpenMode,
+  Port,
+  ProcessState,
+  Timer,
+} from "../../src/fs/port.js";
 
 export type PortMethod = {
   [Name in keyof Port]: Port[Name] extends (...parameters: never[]) => unknown ? Name : never;
@@ -145,6 +154,10 @@ export abstract class InterceptedPort implements Port {
 
   describeLockHolder(file: File): string | undefined {
     return this.#onFile("describeLockHolder", file, () => this.inner.describeLockHolder(file));
+  }
+
+  inspectProcess(processId: number): ProcessState {
+    return this.intercept({ method: "inspectProcess", path: "" }, () => this.inner.inspectProcess(processId));
   }
 
   nowMs(): number {

@@ -96,6 +96,8 @@ export function callRemotely(slot: RemoteState, method: string, p: readonly unkn
       return process.unlock(first());
     case "describeLockHolder":
       return process.describeLockHolder(first());
+    case "inspectProcess":
+      return process.inspectProcess(p[0] as number);
     case "nowMs":
       return process.nowMs();
     case "monotonicMs":

@@ -11,7 +11,16 @@
  * A long file because the port is wide: each method is short, and they share the checks at the end.
  */
 
-import type { Directory, DirectoryEntry, File, FileStat, OpenMode, Port, Timer } from "../../src/fs/port.js";
+import type {
+  Directory,
+  DirectoryEntry,
+  File,
+  FileStat,
+  OpenMode,
+  Port,
+  ProcessState,
+  Timer,
+} from "../../src/fs/port.js";
 import type { Event } from "./event-queue.js";
 import {
   type DirectoryInode,
@@ -61,6 +70,8 @@ export class SimulatedProcess implements Port {
   readonly userId: number | undefined;
   readonly lockFamily = "simulated";
   readonly machine: SimulatedMachine;
+  /** As `inspectProcess` tells it. */
+  readonly startTime: number;
   /** Port calls so far. */
   calls = 0;
   isKilled = false;
@@ -76,6 +87,7 @@ export class SimulatedProcess implements Port {
     this.machine = machine;
     this.name = name;
     this.processId = processId;
+    this.startTime = Math.floor(machine.nowMs);
     this.userId = "userId" in options ? options.userId : 1000;
     this.openFilesMax = options.openFilesMax ?? 1024;
     this.clockSkewMs = options.clockSkewMs ?? 0;
@@ -341,6 +353,12 @@ export class SimulatedProcess implements Port {
     const [owner] = this.#regularFile(file, "fcntl").locks.keys();
     if (!(owner instanceof Handle)) return undefined;
     return `pid ${owner.process.processId} (${owner.process.name})`;
+  }
+
+  inspectProcess(processId: number): ProcessState {
+    this.#enter();
+    const found = this.machine.processes.find((process) => process.processId === processId);
+    return { alive: found !== undefined && !found.isKilled, startTime: found?.startTime };
   }
 
   // --- clock, random numbers, waiting ----------------------------------------------------------------------------

@@ -6,7 +6,16 @@
  * worker asks whenever it has nothing else to do.
  */
 
-import type { Directory, DirectoryEntry, File, FileStat, OpenMode, Port, Timer } from "../../src/fs/port.js";
+import type {
+  Directory,
+  DirectoryEntry,
+  File,
+  FileStat,
+  OpenMode,
+  Port,
+  ProcessState,
+  Timer,
+} from "../../src/fs/port.js";
 import type { WorkerEnd } from "./channel.js";
 import { ProcessKilled, SystemError } from "./system-error.js";
 
@@ -159,6 +168,11 @@ export class WorkerPort implements Port {
 
   describeLockHolder(file: File): string | undefined {
     return (this.ask("describeLockHolder", [idOf(file)]) ?? undefined) as string | undefined;
+  }
+
+  inspectProcess(processId: number): ProcessState {
+    const { alive, startTime } = this.ask("inspectProcess", [processId]) as ProcessState;
+    return { alive, startTime };
   }
 
   nowMs(): number {

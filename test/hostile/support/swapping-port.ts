@@ -25,6 +25,7 @@ const touchesNothing: ReadonlySet<PortMethod> = new Set([
   "close",
   "unlock",
   "describeLockHolder",
+  "inspectProcess",
 ]);
 
 export class SwappingPort extends InterceptedPort {
