@@ -48,6 +48,8 @@ export type Operation =
       readonly entry: FrozenEntry;
       /** The complete list after this commit. Absent: as before (none for a new session). A removal ends them all. */
       readonly generations?: readonly Generation[] | undefined;
+      /** What this replaces goes to the trash, as if it had been removed first. Nothing to do without `capabilities.trash`. */
+      readonly trashPrevious?: boolean | undefined;
     }
   | {
       /** Top-level fields set and unset over the entry at the expected version, which must be given for the key. */
@@ -284,7 +286,10 @@ export interface Backend {
   /** Read-only; works beside live writers. */
   check(options?: { onProgress?: (done: number, total: number) => void }): AsyncIterable<Finding>;
 
-  /** The trash, newest removal first, including everything removed before the call. Empty without `capabilities.trash`. */
+  /**
+   * The trash, newest removal first (removals of the same millisecond: the later commit first, then by key), including
+   * everything removed before the call. Empty without `capabilities.trash`.
+   */
   trash(): AsyncIterable<TrashedSession>;
 
   /** Removes these from the trash for good; unknown ids are passed over. Returns how many were there. */

@@ -74,6 +74,8 @@ export const fixedLimits = Object.freeze({
   cacheBytesDefault: 64 * mebibyte,
   /** "interval" durability: a power cut may cost at most what was committed since so long. */
   intervalSyncMs: 500,
+  /** Earlier generations kept for a session; the oldest go first. */
+  generationsMax: 200,
   /** Other directory entries that a scan passes over before it refuses. */
   strayFilesMax: 1_024,
 });

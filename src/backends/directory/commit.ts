@@ -14,6 +14,7 @@ import type {
   CommitRequest,
   CommitResult,
   Durability as DurabilityMode,
+  Generation,
   Operation,
   Versioned,
 } from "../../contract.js";
@@ -186,7 +187,7 @@ export class Committer {
         actor: request.actor,
         reason: request.reason,
       });
-      this.rememberResults(request.operations, record);
+      this.rememberResults(request, record);
       this.acknowledge(pending, record);
     } catch (error) {
       pending.reject(this.translate(error));
@@ -207,19 +208,44 @@ export class Committer {
   }
 
   private toRecordOperation(operation: Operation, request: CommitRequest): RecordOperation {
-    if (operation.type !== "patch") return operation as RecordOperation;
-    const { key, set, unset } = operation;
+    if (operation.type === "put") return this.withGenerations(operation, request);
+    if (operation.type === "remove") return operation;
+    const { key, set, unset, generations } = operation;
     // P14: each patch names the version it is made on; the expectation was just found to hold.
     const base = Number.parseInt(request.expected.get(key) as string, 10);
-    return { type: "patch", key, base, set: set as JsonObject, unset };
+    return { type: "patch", key, base, set: set as JsonObject, unset, generations };
+  }
+
+  /** A put in the journal says the whole state, so that it makes its session whole whatever lies below it. */
+  private withGenerations(put: Extract<Operation, { type: "put" }>, request: CommitRequest): RecordOperation {
+    const { type, key, entry, trashPrevious } = put;
+    const generations = put.generations ?? this.generationsBefore(key, request.expected.get(key));
+    return { type, key, entry: entry as JsonObject, generations, trashPrevious };
+  }
+
+  /** Of what was just read, as a rule, so from the cache. What is damaged has none that could be told. */
+  private generationsBefore(key: string, expected: string | null | undefined): readonly Generation[] | undefined {
+    if (expected === null) return undefined;
+    try {
+      return this.view.read(key)?.generations;
+    } catch (error) {
+      if (error instanceof SessionStoreError && error.code === "entry_damaged") return undefined;
+      throw error;
+    }
   }
 
   /** The store computed the results of patches already. */
-  private rememberResults(operations: readonly Operation[], record: CommitRecord): void {
+  private rememberResults({ operations, expected }: CommitRequest, record: CommitRecord): void {
     for (const operation of operations) {
       if (operation.type !== "patch") continue;
       const { key, entry } = operation;
-      this.view.remember(key, { version: record.version, record: record.record, entry }, record);
+      const base = this.view.cache.get(key);
+      const isBase =
+        base !== undefined && formatToken(base, this.view.files.manifest.incarnation) === expected.get(key);
+      // An earlier list that is no longer in memory is read again by who needs it.
+      if (operation.generations === undefined && !isBase) continue;
+      const generations = operation.generations ?? base?.generations;
+      this.view.remember(key, { version: record.version, record: record.record, entry, generations }, record);
     }
   }
 
@@ -258,7 +284,10 @@ export class Committer {
   }
 
   private assertInPlace(): void {
-    if (!this.view.files.isInPlace()) throw storeGone(this.view.files);
+    if (this.view.files.isInPlace()) return;
+    // A rollback renames the directory behind its fence: then that is what happened, and the fence says so.
+    this.view.refresh();
+    throw storeGone(this.view.files);
   }
 
   private rejectOverdue(): void {

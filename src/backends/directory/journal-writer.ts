@@ -58,16 +58,18 @@ export class JournalWriter {
     return record;
   }
 
-  /** P1: the seal is the switch. A segment without commits is never sealed. */
+  /** P1: the seal is the switch. A segment without commits is never sealed, but by a fence (P20): it has no successor. */
   seal(reason: SealReason): void {
     const segment = this.view.current;
-    if (!hasCommits(segment) || segment.seal !== undefined) return;
+    if (segment.seal !== undefined || (!hasCommits(segment) && reason !== "fenced")) return;
+    const sealOffset = segment.offset;
     this.append(
       segment,
       encodeSeal({ ...this.common(), reason, lastVersion: this.view.last.version }),
       this.recordBytesMax,
     );
     segment.seal = reason;
+    segment.sealOffset = sealOffset;
   }
 
   /** P1: made by the sealer, or by whoever next holds the lock and finds a seal without a successor. */
@@ -117,8 +119,10 @@ export class JournalWriter {
         continue;
       }
       try {
-        const entry = this.view.read(key)?.entry;
-        if (entry) states.push({ type: "put", key, version, record, entry });
+        const session = this.view.read(key);
+        if (session === undefined) continue;
+        const { entry, generations } = session;
+        states.push({ type: "put", key, version, record, entry, generations });
       } catch (error) {
         // A session that was damaged before stays damaged; it must not cost the others.
         if (!(error instanceof SessionStoreError && error.code === "entry_damaged")) throw error;

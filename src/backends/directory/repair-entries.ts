@@ -3,13 +3,14 @@
  * is, if its edit was accepted; otherwise the file stays, when it can still be read, or moves to quarantine/.
  */
 
-import type { FrozenEntry } from "../../contract.js";
+import type { FrozenEntry, Generation } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked, readWhole } from "../../fs/checked-file.js";
 import type { Directory, DirectoryEntry } from "../../fs/port.js";
 import { isRefusalOfTheSystem } from "../../fs/refusal.js";
 import { defaultLimits, fixedLimits } from "../../limits.js";
 import { privatizeEntry } from "../../sessions/entry-value.js";
+import { parseGenerations } from "../../sessions/generations.js";
 import { applyPatch } from "../../sessions/patch.js";
 import { sweepTemporaryFiles } from "./checkpoint.js";
 import { formatEntryFile, readEntryFileIfExists, writeTemporaryFile } from "./entries/entry-file.js";
@@ -20,6 +21,12 @@ import { settleJournalEnd } from "./recover.js";
 import { acceptedKeys, type RepairContext } from "./repair.js";
 import { StoreFiles } from "./store-files.js";
 import { View } from "./view.js";
+
+/** What can still be told of a session. */
+interface RepairedState {
+  readonly entry: FrozenEntry;
+  readonly generations?: readonly Generation[] | undefined;
+}
 
 interface DamagedFile {
   readonly directory: Directory;
@@ -109,7 +116,7 @@ async function repairFile(
     readable.key === key &&
     accept.has(key)
   ) {
-    if (!context.dryRun) await putAgain(files, view, writer, key, readable.entry, damaged, "hand edit accepted");
+    if (!context.dryRun) await putAgain(files, view, writer, key, readable, damaged, "hand edit accepted");
     note("entry_accepted", `the entry ${would} taken as it is in the file now`);
     return;
   }
@@ -154,7 +161,7 @@ async function putAgain(
   view: View,
   writer: JournalWriter,
   key: string,
-  entry: FrozenEntry,
+  { entry, generations }: RepairedState,
   damaged: DamagedFile,
   reason: string,
 ): Promise<void> {
@@ -162,7 +169,7 @@ async function putAgain(
   if (!(await files.quarantineCopy(damaged.directory, damaged.name)))
     files.quarantineMove(damaged.directory, damaged.name);
   const record = writer.appendCommit({
-    operations: [{ type: "put", key, entry: entry as Record<string, unknown> }],
+    operations: [{ type: "put", key, entry: entry as Record<string, unknown>, generations }],
     commitId: undefined,
     actor: "sessiondir repair",
     reason,
@@ -171,13 +178,13 @@ async function putAgain(
   await port.syncDirectory(files.journal);
   const place = files.entries.makePlace(key);
   const temporary = layout.temporaryName(port.randomBytes(16));
-  await writeTemporaryFile(port, place.directory, temporary, formatEntryFile(key, record, entry));
+  await writeTemporaryFile(port, place.directory, temporary, formatEntryFile(key, record, entry, generations));
   port.rename(place.directory, temporary, place.directory, place.name);
   await port.syncDirectory(place.directory);
 }
 
 /** The file as anybody with an editor would read it: no checksum asked, but a whole entry of this store. */
-function readUnchecked(files: StoreFiles, damaged: DamagedFile): { key: string; entry: FrozenEntry } | undefined {
+function readUnchecked(files: StoreFiles, damaged: DamagedFile): (RepairedState & { key: string }) | undefined {
   try {
     const file = openChecked(files.port, damaged.directory, damaged.name, "read", files.owner);
     let bytes: Uint8Array;
@@ -192,15 +199,15 @@ function readUnchecked(files: StoreFiles, damaged: DamagedFile): { key: string; 
       nestingLevels: defaultLimits.nestingLevels,
       entryBytes: defaultLimits.entryBytes,
     });
-    return { key: value.sessionKey, entry };
+    return { key: value.sessionKey, entry, generations: parseGenerations(value.generations) };
   } catch {
     return undefined;
   }
 }
 
 /** The last whole state of a session that the segments kept for watchers still tell. */
-function stateFromKeptSegments(files: StoreFiles, key: string): FrozenEntry | undefined {
-  let state: { version: number; entry: FrozenEntry } | undefined;
+function stateFromKeptSegments(files: StoreFiles, key: string): RepairedState | undefined {
+  let state: (RepairedState & { version: number }) | undefined;
   for (const first of files.listSegments()) {
     const file = openChecked(files.port, files.journal, layout.segmentName(first), "read", files.owner);
     let history: JournaledChange[] | undefined;
@@ -210,17 +217,16 @@ function stateFromKeptSegments(files: StoreFiles, key: string): FrozenEntry | un
       files.port.close(file);
     }
     for (const change of history ?? []) {
-      if (change.type === "put") state = { version: change.version, entry: change.entry as FrozenEntry };
+      const { version, generations } = change;
+      if (change.type === "put") state = { version, entry: change.entry as FrozenEntry, generations };
       else if (change.type === "remove") state = undefined;
       else if (state && state.version === change.base) {
-        state = {
-          version: change.version,
-          entry: applyPatch(state.entry, change.set as FrozenEntry, change.unset ?? []),
-        };
+        const entry = applyPatch(state.entry, change.set as FrozenEntry, change.unset ?? []);
+        state = { version, entry, generations: generations ?? state.generations };
       } else state = undefined;
     }
   }
-  return state?.entry;
+  return state;
 }
 
 async function sweepLeftovers(context: RepairContext, files: StoreFiles): Promise<void> {

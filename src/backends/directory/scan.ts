@@ -9,6 +9,7 @@ import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { Pace } from "../../fs/pace.js";
 import type { Directory, Timer } from "../../fs/port.js";
 import { fixedLimits, type Limits } from "../../limits.js";
+import { presentGenerations } from "../../sessions/generations.js";
 import { readEntryFileIfExists, type StoredEntry } from "./entries/entry-file.js";
 import { BaseMismatchError, type BaseState, type KeyChange, materialise } from "./journal/overlay.js";
 import { parseEntryFileName } from "./layout.js";
@@ -236,7 +237,8 @@ export class DirectorySnapshot implements Snapshot {
       // Under the lock no checkpoint writes what is newer than this view: the journal has lost that commit.
       throw this.damagedFile(`is from version ${state.version}, which the journal does not have`, key, fileName);
     }
-    return { key, entry: state.entry, version: formatToken(state, this.view.files.manifest.incarnation) };
+    const version = formatToken(state, this.view.files.manifest.incarnation);
+    return { key, entry: state.entry, version, ...presentGenerations(state.generations) };
   }
 
   private damagedFile(what: string, key: string, name: string): SessionStoreError {

@@ -16,6 +16,7 @@ import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
 import { hasCode } from "../../fs/port.js";
 import { estimateJsonBytes } from "../../sessions/entry-value.js";
+import { estimateGenerationBytes, presentGenerations } from "../../sessions/generations.js";
 import { type CachedEntry, EntryCache } from "./entries/cache.js";
 import { hasCommits, type LiveSegment, newSegment } from "./journal/live-segment.js";
 import { BaseMismatchError, type BaseState, frozenEntryOf, type KeyChange, materialise } from "./journal/overlay.js";
@@ -55,10 +56,13 @@ export class View {
 
   private readonly incarnation: string;
   private readonly openMode: "read" | "append";
+  private readonly fence: "refuse" | "read";
   private lastCheckpointLookMs = 0;
 
-  constructor(files: StoreFiles, cacheBytes: number, readOnly: boolean) {
+  /** A fence (P20) ends every view with an error, but that of the rollback itself: "read" takes it for the end. */
+  constructor(files: StoreFiles, cacheBytes: number, readOnly: boolean, fence: "refuse" | "read" = "refuse") {
     this.files = files;
+    this.fence = fence;
     this.openMode = readOnly ? "read" : "append";
     this.cache = new EntryCache(cacheBytes);
     this.incarnation = files.manifest.incarnation;
@@ -137,7 +141,10 @@ export class View {
           return "current";
         }
       }
-      if (segment.seal === "fenced") throw storeFenced(this.files);
+      if (segment.seal === "fenced") {
+        if (this.fence === "refuse") throw storeFenced(this.files);
+        return "current";
+      }
       const next = this.openSegmentIfExists(this.last.version + 1);
       if (next === undefined) {
         // P2: asked after the ENOENT. Still linked: the successor is not made yet. Unlinked: we slept through it.
@@ -214,6 +221,7 @@ export class View {
     if (record.type === "seal") {
       this.assertSealFits(segment, record);
       segment.seal = record.reason;
+      segment.sealOffset = segment.offset;
       return;
     }
     if (segment.offset !== 0 || record.store !== this.incarnation) throw foreignSegment(this.files);
@@ -241,7 +249,8 @@ export class View {
    * segment would go unseen, and a seal alone would lead from its segment to the same segment, for ever.
    */
   private assertSealFits(segment: LiveSegment, seal: SealRecord): void {
-    if (seal.lastVersion === this.last.version && hasCommits(segment)) return;
+    // A fence leads nowhere, so it may stand alone: a rollback finds most stores checkpointed.
+    if (seal.lastVersion === this.last.version && (hasCommits(segment) || seal.reason === "fenced")) return;
     throw damagedJournal(
       this.files,
       `a segment was sealed behind version ${seal.lastVersion}, and its last commit is version ${this.last.version}`,
@@ -384,11 +393,12 @@ export class View {
 
   /** Keeps a state that this process has put together already, so that nobody has to do it again. */
   remember(key: string, state: BaseState, stamp: CommitStamp): CachedEntry {
-    const { entry } = state;
+    const { entry, generations } = state;
     const { version, record } = stamp;
-    const versioned = entry && { entry, version: formatToken(stamp, this.incarnation) };
-    const bytes = entry === undefined ? 0 : estimateJsonBytes(entry);
-    const cached: CachedEntry = { version, record, entry, versioned, bytes };
+    const token = formatToken(stamp, this.incarnation);
+    const versioned = entry && { entry, version: token, ...presentGenerations(generations) };
+    const bytes = entry === undefined ? 0 : estimateJsonBytes(entry) + estimateGenerationBytes(generations);
+    const cached: CachedEntry = { version, record, entry, generations, versioned, bytes };
     this.cache.set(key, cached);
     return cached;
   }

@@ -1,21 +1,24 @@
 /**
- * Entry files describe themselves: `{ sessionKey, version, record, checksum, entry }`, pretty JSON. Reading one never
+ * Entry files describe themselves: `{ sessionKey, version, record, checksum, generations, entry }`, pretty JSON;
+ * `generations` only where there are any. Reading one never
  * trusts anything but its own content: the key inside is compared, the checksum checked, the kind of file refused that
  * is not an ordinary one of ours.
  */
 
-import type { FrozenEntry } from "../../../contract.js";
+import type { FrozenEntry, Generation } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
 import { openChecked, readWhole, type StoreOwner, writeNewFile } from "../../../fs/checked-file.js";
 import { type Directory, hasCode, type Port } from "../../../fs/port.js";
 import { fixedLimits, limitCaps } from "../../../limits.js";
 import { estimateJsonBytes, freezeParsedJson } from "../../../sessions/entry-value.js";
+import { parseGenerations, presentGenerations } from "../../../sessions/generations.js";
 import { documentIsIntact, sealDocument, sealText } from "../checksum.js";
 import type { CommitStamp } from "../version.js";
 
 export interface StoredEntry extends CommitStamp {
   readonly key: string;
   readonly entry: FrozenEntry;
+  readonly generations?: readonly Generation[] | undefined;
   /** Bytes of the file, for the cache's account. */
   readonly fileBytes: number;
 }
@@ -23,21 +26,25 @@ export interface StoredEntry extends CommitStamp {
 /** Indentation can make a deeply nested entry sixty times as long: larger ones are written on one line. */
 const prettyBytesMax = 1024 * 1024;
 
-export function formatEntryFile(key: string, stamp: CommitStamp, entry: FrozenEntry): Buffer {
-  if (estimateJsonBytes(entry) > prettyBytesMax) return Buffer.from(sealCompact(key, stamp, entry), "utf8");
-  const document = {
+export function formatEntryFile(
+  key: string,
+  stamp: CommitStamp,
+  entry: FrozenEntry,
+  generations?: readonly Generation[] | undefined,
+): Buffer {
+  const head = {
     sessionKey: key,
     version: stamp.version,
     record: stamp.record,
     checksum: "00000000" as const,
-    entry,
+    ...presentGenerations(generations),
   };
-  return Buffer.from(sealDocument(document), "utf8");
+  const isLarge = estimateJsonBytes(entry) > prettyBytesMax;
+  return Buffer.from(isLarge ? sealCompact(head, entry) : sealDocument({ ...head, entry } as typeof head), "utf8");
 }
 
 /** The same document with the entry on one line. */
-function sealCompact(key: string, stamp: CommitStamp, entry: FrozenEntry): string {
-  const head = { sessionKey: key, version: stamp.version, record: stamp.record, checksum: "00000000" as const };
+function sealCompact(head: object, entry: FrozenEntry): string {
   return sealText(`${JSON.stringify(head, null, 2).slice(0, -2)},\n  "entry": ${JSON.stringify(entry)}\n}\n`);
 }
 
@@ -53,7 +60,7 @@ export function parseEntryFile(bytes: Uint8Array, key: string | undefined, displ
     throw damaged(bytes.byteLength === 0 ? "is empty" : "is not JSON", error);
   }
   if (typeof value !== "object" || value === null) throw damaged("is not an object");
-  const { sessionKey, version, record, entry } = value as Record<string, unknown>;
+  const { sessionKey, version, record, entry, generations } = value as Record<string, unknown>;
   if (typeof sessionKey !== "string") throw damaged("names no session");
   if (key !== undefined && sessionKey !== key) throw damaged("belongs to another session");
   if (!Number.isSafeInteger(version) || (version as number) < 0 || typeof record !== "string")
@@ -66,6 +73,7 @@ export function parseEntryFile(bytes: Uint8Array, key: string | undefined, displ
       key: sessionKey,
       ...stamp,
       entry: freezeParsedJson(entry as FrozenEntry, limitCaps.nestingLevels),
+      ...presentGenerations(parseGenerations(generations)),
       fileBytes: bytes.byteLength,
     };
   } catch (error) {

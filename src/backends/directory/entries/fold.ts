@@ -3,7 +3,7 @@
  * twice, or again after a crash in the middle, it comes to the same result (P7, P14).
  */
 
-import type { FrozenEntry } from "../../../contract.js";
+import type { FrozenEntry, Generation } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
 import { hasCode } from "../../../fs/port.js";
 import { isRefusalOfTheSystem } from "../../../fs/refusal.js";
@@ -15,9 +15,10 @@ import type { EntryDirectory } from "./entry-directory.js";
 
 export interface FoldedState extends CommitStamp {
   readonly entry: FrozenEntry;
+  readonly generations?: readonly Generation[] | undefined;
 }
 
-/** A state that a removal ended, to be kept in the trash. */
+/** A state that a removal - or a put that says so - ended, to be kept in the trash. */
 export interface TrashedState {
   readonly state: FoldedState;
   readonly removal: JournaledChange;
@@ -59,8 +60,9 @@ export function foldKey(entries: EntryDirectory, history: KeyHistory): FoldedKey
     changed = true;
     const { version, record } = change;
     if (change.type === "put") {
+      if (change.trashPrevious && state !== "absent" && !("broken" in state)) trashed.push({ state, removal: change });
       const entry = freezeJournaled(change.entry);
-      state = "broken" in entry ? entry : { version, record, entry: entry.frozen };
+      state = "broken" in entry ? entry : { version, record, entry: entry.frozen, generations: change.generations };
     } else if (change.type === "remove") {
       if (state !== "absent" && !("broken" in state) && !change.purge) trashed.push({ state, removal: change });
       state = "absent";
@@ -101,7 +103,8 @@ function patchState(
   const set = freezeJournaled(change.set);
   if ("broken" in set) return set;
   const entry = applyPatch(state.entry, set.frozen, change.unset ?? []);
-  return { version: change.version, record: change.record, entry };
+  const generations = change.generations ?? state.generations;
+  return { version: change.version, record: change.record, entry, generations };
 }
 
 /** What no entry may hold - too deep, a number out of range - must not keep its segment from being checkpointed. */

@@ -31,7 +31,7 @@ export class StateWriter {
   /** Everything is durable when this resolves. */
   async write(histories: ReadonlyMap<string, KeyHistory>): Promise<void> {
     const withRemovals = [...histories.values()].filter((history) =>
-      history.some((change) => change.type === "remove"),
+      history.some((change) => change.type === "remove" || change.trashPrevious),
     );
     if (withRemovals.length > 0) {
       const trash = this.files.openOrMakePart(layout.trashName);
@@ -86,7 +86,7 @@ export class StateWriter {
       // Not a file we may read - a link, a FIFO, another session's entry. Moving it away keeps it and frees its name.
       this.files.quarantineMove(place.directory, place.name);
     }
-    await this.replace(place.directory, place.name, formatEntryFile(key, state, state.entry));
+    await this.replace(place.directory, place.name, formatEntryFile(key, state, state.entry, state.generations));
     return place.directory;
   }
 

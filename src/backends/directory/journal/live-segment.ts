@@ -13,6 +13,8 @@ export interface LiveSegment {
   offset: number;
   lastVersion: number;
   seal: SealReason | undefined;
+  /** Where the seal begins, if it is in the file. */
+  sealOffset: number | undefined;
   /** The time of its first commit, by its writer's clock. */
   firstCommitMs: number | undefined;
   /** What this process has synced of it: bytes, and its name in the directory (P6). */
@@ -38,6 +40,7 @@ export function newSegment(first: number, file: File): LiveSegment {
     offset: 0,
     lastVersion: first - 1,
     seal: undefined,
+    sealOffset: undefined,
     firstCommitMs: undefined,
     syncedOffset: 0,
     nameSynced: false,

@@ -4,7 +4,7 @@
  * together without keeping a copy of the entry for each patch.
  */
 
-import type { FrozenEntry } from "../../../contract.js";
+import type { FrozenEntry, Generation } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
 import { limitCaps } from "../../../limits.js";
 import { freezeParsedJson } from "../../../sessions/entry-value.js";
@@ -21,6 +21,8 @@ export interface KeyChange extends CommitStamp {
   readonly set: JsonObject | undefined;
   readonly unset: readonly string[] | undefined;
   readonly base: number;
+  /** put: all there are. patch: the list from then on; undefined: as in the base. */
+  readonly generations: readonly Generation[] | undefined;
   /** patch: the change before this one, unless that is already in the entry file. Cut when it has come there (P4). */
   previous: KeyChange | undefined;
   /** Bytes of the record, shared out: what this change may cost in memory. */
@@ -30,6 +32,7 @@ export interface KeyChange extends CommitStamp {
 /** What a patch chain is put together on. `entry` undefined means absent. */
 export interface BaseState extends CommitStamp {
   readonly entry: FrozenEntry | undefined;
+  readonly generations?: readonly Generation[] | undefined;
 }
 
 /** A patch whose base is not what it was made on: damage of this one session (P14). */
@@ -65,6 +68,7 @@ export class SegmentOverlay {
         set: undefined,
         unset: undefined,
         base: 0,
+        generations: state.type === "put" ? state.generations : undefined,
         previous: undefined,
         bytes,
       });
@@ -97,6 +101,7 @@ function toChange(
     set: isPatch ? operation.set : undefined,
     unset: isPatch ? operation.unset : undefined,
     base: isPatch ? operation.base : 0,
+    generations: operation.type === "remove" ? undefined : operation.generations,
     previous: isPatch ? previous : undefined,
     bytes,
   };
@@ -133,7 +138,7 @@ export function frozenEntryOf(change: KeyChange): FrozenEntry {
 export function materialise(change: KeyChange, cached: BaseState | undefined, readBase: () => BaseState): BaseState {
   const { version, record } = change;
   if (change.type === "remove") return { version, record, entry: undefined };
-  if (change.type === "put") return { version, record, entry: frozenEntryOf(change) };
+  if (change.type === "put") return putState(change);
 
   const steps: KeyChange[] = [];
   let base: BaseState | undefined;
@@ -143,7 +148,7 @@ export function materialise(change: KeyChange, cached: BaseState | undefined, re
       break;
     }
     if (at.type !== "patch") {
-      base = { version: at.version, record: at.record, entry: at.type === "put" ? frozenEntryOf(at) : undefined };
+      base = at.type === "put" ? putState(at) : { version: at.version, record: at.record, entry: undefined };
       break;
     }
     steps.push(at);
@@ -156,8 +161,16 @@ export function materialise(change: KeyChange, cached: BaseState | undefined, re
   }
   base ??= readBase();
   // Another process may have written the entry file since: then it is as new as this view, or newer.
-  if (base.version >= version) return base;
-  return { version, record, entry: foldPatches(base, steps) };
+  const baseVersion = base.version;
+  if (baseVersion >= version) return base;
+  const told = steps.find((step) => step.version > baseVersion && step.generations !== undefined);
+  const generations = told === undefined ? base.generations : told.generations;
+  return { version, record, entry: foldPatches(base, steps), generations };
+}
+
+function putState(change: KeyChange): BaseState {
+  const { version, record, generations } = change;
+  return { version, record, entry: frozenEntryOf(change), generations };
 }
 
 /** `steps` newest first. */

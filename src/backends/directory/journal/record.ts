@@ -7,14 +7,24 @@
  * not know was written by a newer version, and is never taken for a torn tail.
  */
 
+import type { Generation } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
+import { parseGenerations, presentGenerations } from "../../../sessions/generations.js";
 import { checksumOf } from "../checksum.js";
 
 export type JsonObject = Record<string, unknown>;
 
 /** An operation as it lies in a commit record. */
 export type RecordOperation =
-  | { readonly type: "put"; readonly key: string; readonly entry: JsonObject }
+  | {
+      readonly type: "put";
+      readonly key: string;
+      readonly entry: JsonObject;
+      /** All there are: a put says the whole state of its session, whatever was there before. */
+      readonly generations?: readonly Generation[] | undefined;
+      /** The state before goes to the trash. */
+      readonly trashPrevious?: boolean | undefined;
+    }
   | {
       readonly type: "patch";
       readonly key: string;
@@ -22,6 +32,8 @@ export type RecordOperation =
       readonly base: number;
       readonly set: JsonObject;
       readonly unset: readonly string[];
+      /** The list from now on; absent: as it is in the base. */
+      readonly generations?: readonly Generation[] | undefined;
     }
   | { readonly type: "remove"; readonly key: string; readonly purge: boolean };
 
@@ -64,6 +76,7 @@ export type CarriedState =
       readonly version: number;
       readonly record: string;
       readonly entry: JsonObject;
+      readonly generations?: readonly Generation[] | undefined;
     }
   | { readonly type: "remove"; readonly key: string; readonly version: number; readonly record: string };
 
@@ -119,7 +132,13 @@ export function encodeCarry(carry: Omit<CarryRecord, "type">): EncodedRecord {
   return encodeLine({
     carry: carry.states.map((state) =>
       state.type === "put"
-        ? { put: state.key, version: state.version, record: state.record, entry: state.entry }
+        ? {
+            put: state.key,
+            version: state.version,
+            record: state.record,
+            entry: state.entry,
+            ...presentGenerations(state.generations),
+          }
         : { remove: state.key, version: state.version, record: state.record },
     ),
     suspectFrom: carry.suspectFrom,
@@ -134,11 +153,14 @@ export function encodeCarry(carry: Omit<CarryRecord, "type">): EncodedRecord {
 
 function operationFields(operation: RecordOperation): JsonObject {
   switch (operation.type) {
-    case "put":
-      return { put: operation.key, entry: operation.entry };
+    case "put": {
+      const { key, entry, generations, trashPrevious } = operation;
+      return { put: key, entry, ...presentGenerations(generations), ...(trashPrevious ? { trashPrevious } : {}) };
+    }
     case "patch": {
       const fields: JsonObject = { patch: operation.key, base: operation.base, set: operation.set };
       if (operation.unset.length > 0) fields.unset = operation.unset;
+      if (operation.generations !== undefined) fields.generations = operation.generations;
       return fields;
     }
     case "remove":
@@ -234,12 +256,22 @@ function toRecord(fields: JsonObject, record: string): JournalRecord {
 
 function toOperation(value: unknown): RecordOperation {
   const fields = asObject(value);
-  if (typeof fields.put === "string") return { type: "put", key: fields.put, entry: asObject(fields.entry) };
+  if (typeof fields.put === "string") {
+    const trashPrevious = fields.trashPrevious === true ? { trashPrevious: true } : {};
+    return {
+      type: "put",
+      key: fields.put,
+      entry: asObject(fields.entry),
+      ...storedGenerations(fields),
+      ...trashPrevious,
+    };
+  }
   if (typeof fields.patch === "string") {
     const unset = fields.unset ?? [];
     if (!isVersion(fields.base) || !Array.isArray(unset) || !unset.every((name) => typeof name === "string"))
       throw unknownRecord();
-    return { type: "patch", key: fields.patch, base: fields.base, set: asObject(fields.set), unset };
+    const { patch: key, base } = fields;
+    return { type: "patch", key, base, set: asObject(fields.set), unset, ...storedGenerations(fields) };
   }
   if (typeof fields.remove === "string") return { type: "remove", key: fields.remove, purge: fields.purge === true };
   throw unknownRecord();
@@ -249,9 +281,15 @@ function toCarriedState(value: unknown): CarriedState {
   const fields = asObject(value);
   if (!isVersion(fields.version) || typeof fields.record !== "string") throw unknownRecord();
   const stamp = { version: fields.version, record: fields.record };
-  if (typeof fields.put === "string") return { type: "put", key: fields.put, ...stamp, entry: asObject(fields.entry) };
+  if (typeof fields.put === "string")
+    return { type: "put", key: fields.put, ...stamp, entry: asObject(fields.entry), ...storedGenerations(fields) };
   if (typeof fields.remove === "string") return { type: "remove", key: fields.remove, ...stamp };
   throw unknownRecord();
+}
+
+function storedGenerations(fields: JsonObject): { generations?: readonly Generation[] } {
+  const generations = parseGenerations(fields.generations);
+  return generations === undefined ? {} : { generations };
 }
 
 function asObject(value: unknown): JsonObject {

@@ -1,5 +1,6 @@
 /** A sealed segment as a whole: all its records, and what they did to each session, in order. */
 
+import type { Generation } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
 import type { File, Port } from "../../../fs/port.js";
 import { type CommitStamp, originStamp } from "../version.js";
@@ -18,6 +19,9 @@ export interface JournaledChange extends CommitStamp {
   readonly set?: JsonObject;
   readonly unset?: readonly string[];
   readonly base?: number;
+  readonly generations?: readonly Generation[] | undefined;
+  /** put: the state before goes to the trash. */
+  readonly trashPrevious?: boolean | undefined;
 }
 
 /** The changes of one session in one segment, oldest first; never empty. */
