@@ -10,6 +10,7 @@ import type { Backend } from "./contract.js";
 import { fromSystemError, SessionStoreError } from "./errors.js";
 import { hasCode, type Port } from "./fs/port.js";
 import { finishTakeOver } from "./migrate/original.js";
+import { openPastFence } from "./migrate/rollback-recovery.js";
 import { createOrTakeOver, inspectWithoutLock } from "./migrate/take-over.js";
 import type { CheckedOpenOptions } from "./open-options.js";
 import { describeType, invalidOption } from "./options.js";
@@ -35,7 +36,7 @@ export async function openBackend(port: Port, location: string, options: Checked
       "Give the path of a sessions.json (its store lies beside it as sessions.d), of a *.d directory, or :memory:.",
     );
   }
-  return openDirectory(port, storeLocation, options);
+  return openPastFence(port, storeLocation, options, () => openDirectory(port, storeLocation, options));
 }
 
 async function openDirectory(port: Port, location: StoreLocation, options: CheckedOpenOptions): Promise<Backend> {

@@ -14,7 +14,7 @@ import { applyPatch } from "../../sessions/patch.js";
 import { BaseMismatchError } from "./journal/overlay.js";
 import type { CommitRecord, JournalRecord, RecordOperation } from "./journal/record.js";
 import { readRecords } from "./journal/segment-file.js";
-import { storeGone } from "./journal-errors.js";
+import { storeFenced, storeGone } from "./journal-errors.js";
 import { segmentName } from "./layout.js";
 import {
   type CommitStamp,
@@ -33,6 +33,7 @@ interface Position {
   file: File;
   offset: number;
   sealed: boolean;
+  fenced?: boolean;
 }
 
 /** So many recently seen sessions are remembered, to put their next patch on. */
@@ -84,6 +85,8 @@ export class ChangeFollower {
       for (const record of records) {
         if (record.type === "commit") yield* this.toChanges(record);
       }
+      // P20: what was committed before the fence was delivered; nothing comes behind it.
+      if (position.fenced) throw storeFenced(this.view.files);
       if (!position.sealed) {
         if (records.length > 0 || !this.journalWentOnWithout(position)) return;
         yield this.reset();
@@ -220,6 +223,7 @@ export class ChangeFollower {
       if (record.type === "commit") position.stamp = { version: record.version, record: record.record };
       position.offset = endOffset;
       position.sealed = record.type === "seal";
+      position.fenced = record.type === "seal" && record.reason === "fenced";
       records.push(record);
       return position.sealed ? "stop" : undefined;
     });
@@ -300,7 +304,7 @@ export class ChangeFollower {
   /** The state at the version, or a newer one, which then stands for the changes in between. */
   private stateFromView(key: string, stamp: CommitStamp): (CommitStamp & { entry: FrozenEntry }) | undefined {
     try {
-      this.view.refresh();
+      this.refreshUpToFence();
       const state = this.view.readAt(key, stamp.version);
       if (state.entry === undefined) return undefined; // Removed since; its removal is still to come.
       if (state.version > stamp.version) this.deliveredUpTo.set(key, state.version);
@@ -309,6 +313,15 @@ export class ChangeFollower {
       // Damage of one session must not end the feed of all others.
       if (hasCode(error, "entry_damaged") || error instanceof BaseMismatchError) return undefined;
       throw error;
+    }
+  }
+
+  /** Changes from before a fence are still told; the fence itself is met by the follower in its turn. */
+  private refreshUpToFence(): void {
+    try {
+      this.view.refresh();
+    } catch (error) {
+      if (!hasCode(error, "store_fenced")) throw error;
     }
   }
 

@@ -1,6 +1,8 @@
 /** What can be wrong with the journal as a whole; the same words wherever it is found. */
 
+import path from "node:path";
 import { SessionStoreError } from "../../errors.js";
+import { readRollbackDetails } from "./rollback-details.js";
 import type { StoreFiles } from "./store-files.js";
 
 export function damagedJournal(files: StoreFiles, problem: string, onDisk: string): SessionStoreError {
@@ -20,11 +22,28 @@ export function foreignSegment(files: StoreFiles): SessionStoreError {
   );
 }
 
+/** P20: says where the sessions are now, as far as can be seen. */
 export function storeFenced(files: StoreFiles): SessionStoreError {
-  return new SessionStoreError("store_fenced", "the store was rolled back and closed for writing", {
-    path: files.store.displayPath,
-    onDisk: "Every acknowledged commit is in the exported sessions.json.",
-    nextStep: "Open the store again by the path of its sessions.json.",
+  const legacyPath = path.join(files.location.parentPath, files.location.legacyName);
+  const directoryPath = path.join(files.location.parentPath, files.location.directoryName);
+  const reopen = `Close this store and open it again by the path ${legacyPath}`;
+  if (files.isInPlace()) {
+    return new SessionStoreError(
+      "store_fenced",
+      "the store is being rolled back to its legacy file and is closed for reading and writing",
+      {
+        path: directoryPath,
+        onDisk: `Every acknowledged commit is kept: it will be in ${legacyPath}. Nothing was written behind the fence.`,
+        nextStep: `${reopen}: for writing, that waits for the rollback, and finishes or undoes one that was interrupted, as \`sessiondir rollback\` does.`,
+      },
+    );
+  }
+  const backupName = readRollbackDetails(files.port, files.parent, files.location.directoryName)?.backupDirectory;
+  const backup = backupName === undefined ? "aside" : `to ${path.join(files.location.parentPath, backupName)}`;
+  return new SessionStoreError("store_fenced", `the store was rolled back: its sessions are in ${legacyPath} now`, {
+    path: directoryPath,
+    onDisk: `Every acknowledged commit is in that file. The directory was renamed ${backup}, and nothing is written to it any more.`,
+    nextStep: `${reopen}. To have a directory store again: sessiondir migrate --force.`,
   });
 }
 

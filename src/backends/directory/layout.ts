@@ -57,9 +57,49 @@ export function parseStagingName(directoryName: string, name: string): string | 
   return name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
 }
 
+/** Why a directory that lay at the store's place was moved aside: "bak" was imported, "orphan" was no store. */
+export type AsideKind = "bak" | "orphan";
+
+export function asideName(directoryName: string, kind: AsideKind, timeMs: number): string {
+  return `${directoryName}.${kind}.${Math.max(0, Math.floor(timeMs))}`;
+}
+
+/**
+ * A complete store that waits for its place: it gets it once the directory that lies there has become `asideName`. Found
+ * after a crash, it is finished when that happened, and removed when it did not.
+ */
+export function readyName(directoryName: string, kind: AsideKind, timeMs: number): string {
+  return stagingName(directoryName, `${kind}.${Math.max(0, Math.floor(timeMs))}`);
+}
+
+/** The name that the directory at the store's place gets, told from the name of the complete store. */
+export function parseReadyName(directoryName: string, name: string): string | undefined {
+  const match = /^(bak|orphan)\.(\d{1,16})$/.exec(parseStagingName(directoryName, name) ?? "");
+  return match ? asideName(directoryName, match[1] as AsideKind, Number(match[2])) : undefined;
+}
+
 /** Left by a rollback, removed by a forced migration. */
 export function rollbackMarkerName(directoryName: string): string {
   return `${directoryName}.rolled-back`;
+}
+
+/** The marker until it is whole. */
+export function rollbackMarkerTemporaryName(directoryName: string): string {
+  return `${rollbackMarkerName(directoryName)}.tmp`;
+}
+
+/** What a rollback exports to, beside the legacy file, until it is verified. */
+export function rollbackExportName(legacyName: string, unique: string): string {
+  return `${legacyName}.rollback-${unique}.tmp`;
+}
+
+export function isRollbackExportName(legacyName: string, name: string): boolean {
+  return name.startsWith(`${legacyName}.rollback-`) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(legacyName.length + 10));
+}
+
+/** Whatever is set aside beside the store. The caller looks for a time whose name is free. */
+export function backupName(name: string, timeMs: number): string {
+  return `${name}.bak.${Math.max(0, Math.floor(timeMs))}`;
 }
 
 // --- journal ---------------------------------------------------------------------------------------------------------
@@ -133,6 +173,18 @@ export function trashFileName(timeMs: number, version: number, entryName: string
 export function parseTrashFileName(name: string): { timeMs: number; version: number } | undefined {
   const match = /^(\d{1,16})-(\d{1,16})-session-.+\.json$/.exec(name);
   return match ? { timeMs: Number(match[1]), version: Number(match[2]) } : undefined;
+}
+
+/** What users call a removal: as short as it can be, and the same whether it is a file yet or not. */
+export function trashId(name: string): string {
+  const { timeMs, version } = parseTrashFileName(name) as { timeMs: number; version: number };
+  return `${timeMs}-${version}-${createHash("sha256").update(name, "utf8").digest("hex").slice(0, 12)}`;
+}
+
+/** The version of the commit that made the removal; `undefined` for what is no id of a directory store. */
+export function trashIdVersion(id: string): number | undefined {
+  const match = /^\d{1,16}-(\d{1,16})-[0-9a-f]{12}$/.exec(id);
+  return match ? Number(match[1]) : undefined;
 }
 
 /** Named by time and content, so that copying the same damage twice makes one file. */

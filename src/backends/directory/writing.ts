@@ -3,7 +3,7 @@
  * syncs in "interval" mode, rotation of an old or idle journal, checkpoints.
  */
 
-import type { Port, Timer } from "../../fs/port.js";
+import { hasCode, type Port, type Timer } from "../../fs/port.js";
 import { fixedLimits } from "../../limits.js";
 import type { DirectoryBackendOptions } from "./backend.js";
 import { Checkpointer } from "./checkpoint.js";
@@ -120,24 +120,27 @@ export class WritingParts {
         throw this.checkpointLockFile.timeoutError("checkpoint", checkpointWaitMs);
       await this.port.sleep(5);
     }
+    // Moved away by a rollback meanwhile: the entry files here are nobody's store any more.
+    if (!this.files.isInPlace()) this.view.refresh();
     this.view.dropCheckpointed(this.files.readManifest().checkpoint.version);
   }
 
   startMaintenance(): void {
     this.maintenanceTimer = this.port.startTimer(maintenanceMs * (0.75 + this.port.random() / 2), () => {
-      this.maintain();
+      if (this.maintain() === "fenced") return;
       if (!this.finished) this.startMaintenance();
     });
   }
 
   /** Entry files lag the journal by a minute at most, busy or not. */
-  private maintain(): void {
-    if (this.background || this.finished) return;
+  private maintain(): "fenced" | undefined {
+    if (this.background || this.finished) return undefined;
     try {
       this.view.refresh();
     } catch (error) {
       this.options.logger?.warn("the store can no longer be maintained", { error: String(error) });
-      return;
+      // P20: nothing will ever come behind a fence; this is said once.
+      return hasCode(error, "store_fenced") ? "fenced" : undefined;
     }
     const { current, segments, last } = this.view;
     const nowMs = this.port.monotonicMs();
@@ -150,6 +153,7 @@ export class WritingParts {
     const isDue = holdsCommits && (ageMs >= this.options.limits.segmentAgeMs || nowMs - this.lastAppendMs >= idleMs);
     if (isDue) this.inBackground(() => this.rotateAndWriteOut());
     else if (segments.length > 1) this.checkpointInBackground();
+    return undefined;
   }
 
   /** Not `checkpoint`, which waits for the work in the background: that would be waiting for itself. */
