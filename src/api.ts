@@ -6,11 +6,13 @@ import type {
   DamagedSession,
   Durability,
   Finding,
+  Generation,
   KeyRule,
   Logger,
   SessionPage,
   SessionQuery,
   StoreStats,
+  TrashedSession,
   VersionToken,
 } from "./contract.js";
 import type { Limits } from "./limits.js";
@@ -66,6 +68,19 @@ export interface PatchOptions extends WriteOptions {
 export interface RemoveOptions extends WriteOptions {
   /** Do not keep the removed session in the trash. */
   purge?: boolean;
+}
+
+export interface RestoreOptions extends Omit<WriteOptions, "ifVersion"> {
+  /** When there is a session of this key again: it goes to the trash in the same commit. Otherwise that is a `conflict`. */
+  replace?: boolean;
+}
+
+/** Both together: only what fits both. At least one must be given. */
+export interface EmptyTrashOptions {
+  /** Only these removals. */
+  ids?: readonly string[];
+  /** Only what was removed before this time, milliseconds since 1970; `Infinity` for everything. */
+  removedBeforeMs?: number;
 }
 
 export interface TransactionOptions extends Omit<WriteOptions, "ifVersion"> {}
@@ -157,6 +172,29 @@ export interface SessionStore<Entry extends object = SessionEntry> extends Async
 
   /** True when the session existed. It goes to the trash unless `purge` is given. */
   remove(key: string, options?: RemoveOptions): Promise<boolean>;
+
+  /**
+   * The transcripts that were current under this key before: a commit that gives the session another `sessionId` puts
+   * the earlier one here, newest last, at most 200. Empty for a session that was never reset, that does not exist, and
+   * without `capabilities.generations`. A removal takes them along to the trash.
+   */
+  generations(key: string): Promise<readonly Generation[]>;
+  /**
+   * Makes an earlier generation current again: the entry gets its `sessionId` and `sessionFile`, and the present one
+   * takes its place on the list. `not_found` when there is none of this id. Resolves with the entry as it is then.
+   */
+  reopenGeneration(key: string, sessionId: string, options?: WriteOptions): Promise<Frozen<Entry>>;
+
+  /** Removed sessions, newest removal first, as long as they are kept (`limits.trashRetentionMs`). */
+  trash(): AsyncIterableIterator<TrashedSession>;
+  /**
+   * Puts a removed session back, by the id of its removal or by its key (then its newest removal), with the generations
+   * it had. `conflict` when there is a session of this key again, unless `replace` is given; `not_found` when the trash
+   * does not hold it. Resolves with what was restored.
+   */
+  restore(idOrKey: string, options?: RestoreOptions): Promise<TrashedSession>;
+  /** Throws removed sessions away for good; resolves with how many. */
+  emptyTrash(options: EmptyTrashOptions): Promise<number>;
 
   /**
    * Runs `fn` and commits everything it wrote as one commit, serialisable on the sessions it touched. `fn` may run more

@@ -287,8 +287,8 @@ export interface Backend {
   check(options?: { onProgress?: (done: number, total: number) => void }): AsyncIterable<Finding>;
 
   /**
-   * The trash, newest removal first (removals of the same millisecond: the later commit first, then by key), including
-   * everything removed before the call. Empty without `capabilities.trash`.
+   * The trash, newest removal first (of the same millisecond: the later commit first), including everything removed
+   * before the call. Empty without `capabilities.trash`.
    */
   trash(): AsyncIterable<TrashedSession>;
 

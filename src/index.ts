@@ -1,10 +1,12 @@
 /** The public surface of sessiondir. What is not exported here may change at any time. */
 
 export type {
+  EmptyTrashOptions,
   Frozen,
   OpenOptions,
   PatchOptions,
   RemoveOptions,
+  RestoreOptions,
   SessionChange,
   SessionStore,
   Transaction,
@@ -20,6 +22,7 @@ export type {
   DamagedSession,
   Durability,
   Finding,
+  Generation,
   KeyRule,
   Logger,
   SessionKind,
@@ -28,6 +31,7 @@ export type {
   SessionQuery,
   SessionSummary,
   StoreStats,
+  TrashedSession,
   VersionToken,
 } from "./contract.js";
 export { SessionStoreError, type SessionStoreErrorCode, type SessionStoreErrorDetails } from "./errors.js";

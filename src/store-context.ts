@@ -6,6 +6,8 @@ import { type Lifetime, requireNotAborted } from "./store-lifetime.js";
 
 /** What the store needs of the outside world; a `Port` has it. */
 export interface StoreClock {
+  /** Milliseconds since 1970; may jump. */
+  nowMs(): number;
   /** Milliseconds that only ever grow. */
   monotonicMs(): number;
   /** Uniform in [0, 1). */

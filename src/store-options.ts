@@ -3,7 +3,16 @@
 import { SessionStoreError } from "./errors.js";
 import { checkOptions, describeType, invalidOption } from "./options.js";
 
-type Kind = "signal" | "string" | "boolean" | "function" | "version" | "conflict policy" | "cursor";
+type Kind =
+  | "signal"
+  | "string"
+  | "boolean"
+  | "function"
+  | "version"
+  | "conflict policy"
+  | "cursor"
+  | "time"
+  | "strings";
 
 const write = { ifVersion: "version", signal: "signal", actor: "string", reason: "string" } as const;
 
@@ -13,6 +22,9 @@ const optionKinds = {
   patch: { ...write, createIfMissing: "boolean" },
   remove: { ...write, purge: "boolean" },
   transaction: { signal: "signal", actor: "string", reason: "string" },
+  reopenGeneration: write,
+  restore: { signal: "signal", actor: "string", reason: "string", replace: "boolean" },
+  emptyTrash: { ids: "strings", removedBeforeMs: "time" },
   "transaction.patch": { createIfMissing: "boolean" },
   "transaction.remove": { purge: "boolean" },
   entries: { onDamaged: "function", signal: "signal" },
@@ -45,6 +57,12 @@ function broken(kind: Kind, value: unknown): string | undefined {
       return isAbortSignal(value) ? undefined : "is an AbortSignal";
     case "cursor":
       return typeof value === "string" && value !== "" ? undefined : "is a cursor of this store, a string";
+    case "time":
+      return typeof value === "number" && !Number.isNaN(value) ? undefined : "is a time in milliseconds since 1970";
+    case "strings":
+      return Array.isArray(value) && value.every((one) => typeof one === "string")
+        ? undefined
+        : "is an array of strings";
     default:
       return typeof value === kind ? undefined : `is a ${kind}`;
   }

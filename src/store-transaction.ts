@@ -9,10 +9,12 @@
 
 import type { Transaction, TransactionOptions } from "./api.js";
 import type { FrozenEntry, Operation, Versioned, VersionToken } from "./contract.js";
+import { SessionStoreError } from "./errors.js";
 import { privatizeEntry, privatizeFields } from "./sessions/entry-value.js";
 import { normalizeKey } from "./sessions/keys.js";
 import { Attempts, commitDetails, type StoreContext } from "./store-context.js";
 import { checkEntryBytes } from "./store-entry-size.js";
+import { noGenerations, withGenerations } from "./store-generations.js";
 import { requireNotAborted } from "./store-lifetime.js";
 import { checkMethodOptions } from "./store-options.js";
 import { notFound, operationFor, patched, runCallerFunction } from "./store-writes.js";
@@ -32,24 +34,73 @@ export async function runTransaction(
     } finally {
       run.end();
     }
-    const operations = run.operations();
-    if (operations.length === 0) return returned;
-    attempts.count++;
-    const expected = run.expected();
-    const result = await context.backend.commit({ operations, expected, ...commitDetails(options) });
-    if (result.status === "committed") return returned;
-    known = (await attempts.pause()) ? new Map() : result.current;
+    const conflict = await commitRun(context, run, attempts, options);
+    if (conflict === undefined) return returned;
+    known = (await attempts.pause()) ? new Map() : conflict;
     context.lifetime.requireOpen("transaction");
     requireNotAborted(options.signal, "transaction");
   }
 }
 
+type States = ReadonlyMap<string, Versioned | undefined>;
+
+/**
+ * Commits what a run wrote; the states that conflict with what it read, if there are any. A session that it wrote
+ * without reading it may have changed in between: the function has nothing to do with that, but a generation that ends
+ * must not be lost, so only the commit is tried again.
+ */
+async function commitRun(
+  context: StoreContext,
+  run: TransactionRun,
+  attempts: Attempts,
+  options: TransactionOptions,
+): Promise<States | undefined> {
+  const expected = run.expected();
+  const blind = context.backend.capabilities.generations ? run.keysWrittenBlindly() : [];
+  let unread = await readIntact(context, blind);
+  for (;;) {
+    const operations = run.operations(unread, options);
+    if (operations.length === 0) return undefined;
+    attempts.count++;
+    const all = new Map(expected);
+    for (const [key, session] of unread) all.set(key, session === undefined ? null : session.version);
+    const result = await context.backend.commit({ operations, expected: all, ...commitDetails(options) });
+    if (result.status === "committed") return undefined;
+    if ([...result.current.keys()].some((key) => expected.has(key))) return result.current;
+    unread = (await attempts.pause()) ? await readIntact(context, blind) : new Map([...unread, ...result.current]);
+    requireNotAborted(options.signal, "transaction");
+  }
+}
+
+/** Without those that are damaged: they are replaced whatever they are, and nothing is known of them. */
+async function readIntact(context: StoreContext, keys: readonly string[]): Promise<States> {
+  const states = new Map<string, Versioned | undefined>();
+  if (keys.length === 0) return states;
+  try {
+    const found = await context.backend.read(keys);
+    for (const key of keys) states.set(key, found.get(key));
+    return states;
+  } catch (error) {
+    if (!(error instanceof SessionStoreError && error.code === "entry_damaged")) throw error;
+    if (keys.length === 1) return states;
+  }
+  for (const key of keys) for (const [name, state] of await readIntact(context, [key])) states.set(name, state);
+  return states;
+}
+
 interface Write {
   /** `undefined`: removed. */
   readonly entry: FrozenEntry | undefined;
+  /** The stored session, which this transaction removed, does not go to the trash. */
   readonly purge: boolean;
-  /** The session was set or removed as a whole, so the commit must not depend on the fields it had. */
+  /** The session was removed, or set after that, so the commit must not depend on the fields it had. */
   readonly whole: boolean;
+}
+
+/** Removed and made again in one commit: the removed one goes to the trash with its generations, the new one has none. */
+function asNew(operation: Operation, trashPrevious: boolean): Operation {
+  if (operation.type !== "put") return operation;
+  return { ...operation, generations: noGenerations, ...(trashPrevious ? { trashPrevious } : {}) };
 }
 
 class TransactionRun implements Transaction<Record<string, unknown>> {
@@ -74,7 +125,7 @@ class TransactionRun implements Transaction<Record<string, unknown>> {
     const { limits } = this.#context.backend;
     const value = privatizeEntry(entry, limits);
     checkEntryBytes(value, limits.entryBytes, normalized);
-    this.#writes.set(normalized, { entry: value, purge: false, whole: this.#wasRemoved(normalized) });
+    this.#writes.set(normalized, { entry: value, ...this.#removal(normalized) });
   }
 
   async patch(
@@ -91,7 +142,7 @@ class TransactionRun implements Transaction<Record<string, unknown>> {
     if (current === undefined && options.createIfMissing !== true) throw notFound("transaction.patch", normalized);
     const entry = patched(current, wanted);
     checkEntryBytes(entry, limits.entryBytes, normalized, current, wanted.set);
-    this.#writes.set(normalized, { entry, purge: false, whole: this.#wasRemoved(normalized) });
+    this.#writes.set(normalized, { entry, ...this.#removal(normalized) });
   }
 
   async remove(key: string, options: { purge?: boolean } = {}): Promise<boolean> {
@@ -110,8 +161,11 @@ class TransactionRun implements Transaction<Record<string, unknown>> {
     this.#ended = true;
   }
 
-  /** One operation for each session that is not as it was. */
-  operations(): Operation[] {
+  /**
+   * One operation for each session that is not as it was. `unread` holds what is known of sessions that were written
+   * without being read.
+   */
+  operations(unread: States, by: TransactionOptions): Operation[] {
     const operations: Operation[] = [];
     for (const [key, write] of this.#writes) {
       const before = this.#reads.get(key);
@@ -121,9 +175,15 @@ class TransactionRun implements Transaction<Record<string, unknown>> {
       }
       const base = write.whole ? undefined : before?.entry;
       const operation = operationFor(key, base, write.entry, this.#context.backend.limits.entryBytes);
-      if (operation !== undefined) operations.push(operation);
+      if (operation === undefined) continue;
+      if (write.whole && before !== undefined) operations.push(asNew(operation, !write.purge));
+      else operations.push(withGenerations(this.#context, operation, before ?? unread.get(key), by));
     }
     return operations;
+  }
+
+  keysWrittenBlindly(): string[] {
+    return [...this.#writes.keys()].filter((key) => !this.#reads.has(key));
   }
 
   expected(): Map<string, VersionToken | null> {
@@ -150,8 +210,10 @@ class TransactionRun implements Transaction<Record<string, unknown>> {
     return this.#reads.get(key);
   }
 
-  #wasRemoved(key: string): boolean {
-    return this.#writes.get(key)?.whole === true;
+  /** Whether this transaction removed the stored session before, and how. */
+  #removal(key: string): { readonly whole: boolean; readonly purge: boolean } {
+    const written = this.#writes.get(key);
+    return { whole: written?.whole === true, purge: written?.purge === true };
   }
 
   #key(key: string, operation: string): string {

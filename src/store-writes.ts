@@ -4,13 +4,14 @@
  * that the conflict reports. Keys and options were checked by the caller.
  */
 
-import type { PatchOptions, RemoveOptions, UpdateOptions } from "./api.js";
+import type { PatchOptions, RemoveOptions, UpdateOptions, WriteOptions } from "./api.js";
 import type { CommitResult, FrozenEntry, Operation, Versioned } from "./contract.js";
 import { SessionStoreError } from "./errors.js";
 import { type PrivateFields, privatizeChanges, privatizeEntry, privatizeFields } from "./sessions/entry-value.js";
 import { applyPatch, diffEntries, effectiveFields, mergeThreeWay } from "./sessions/patch.js";
 import { Attempts, commitDetails, requireVersion, type StoreContext } from "./store-context.js";
 import { checkEntryBytes } from "./store-entry-size.js";
+import { reopened, withGenerations } from "./store-generations.js";
 import { requireNotAborted } from "./store-lifetime.js";
 
 export type UpdateFunction = (current: FrozenEntry | undefined) => unknown;
@@ -87,6 +88,29 @@ export async function removeSession(context: StoreContext, key: string, options:
     if (result.status === "committed") return true;
     current = await latestAfterConflict(context, key, result, attempts);
     requireNotAborted(options.signal, "remove");
+  }
+}
+
+/** Makes an earlier generation current again; the present one becomes an earlier one. */
+export async function reopenSession(
+  context: StoreContext,
+  key: string,
+  sessionId: string,
+  options: WriteOptions,
+): Promise<FrozenEntry> {
+  const { limits } = context.backend;
+  let current = await readOne(context, key);
+  const attempts = new Attempts(context, "reopenGeneration", key, options.signal);
+  for (;;) {
+    requireVersion(options.ifVersion, current?.version, "reopenGeneration", key, attempts.count);
+    const next = reopened(context, key, current, sessionId);
+    const operation = operationFor(key, current?.entry, next, limits.entryBytes);
+    if (operation === undefined) return next;
+    attempts.count++;
+    const result = await commitOne(context, operation, current, options);
+    if (result.status === "committed") return operation.entry;
+    current = await latestAfterConflict(context, key, result, attempts);
+    requireNotAborted(options.signal, "reopenGeneration");
   }
 }
 
@@ -174,7 +198,8 @@ function commitOne(
   options: UpdateOptions,
 ): Promise<CommitResult> {
   const expected = new Map([[operation.key, current === undefined ? null : current.version]]);
-  return context.backend.commit({ operations: [operation], expected, ...commitDetails(options) });
+  const operations = [withGenerations(context, operation, current, options)];
+  return context.backend.commit({ operations, expected, ...commitDetails(options) });
 }
 
 /** The conflict itself says what the session is now, unless so much time passed since that asking again is better. */

@@ -8,9 +8,11 @@
  */
 
 import type {
+  EmptyTrashOptions,
   Frozen,
   PatchOptions,
   RemoveOptions,
+  RestoreOptions,
   SessionChange,
   SessionStore,
   Transaction,
@@ -18,6 +20,7 @@ import type {
   UpdateOptions,
   VersionedEntry,
   WatchOptions,
+  WriteOptions,
 } from "./api.js";
 import type {
   Backend,
@@ -26,10 +29,12 @@ import type {
   Cursor,
   DamagedSession,
   Finding,
+  Generation,
   Logger,
   SessionPage,
   SessionQuery,
   StoreStats,
+  TrashedSession,
   VersionToken,
 } from "./contract.js";
 import { fixedLimits } from "./limits.js";
@@ -38,10 +43,12 @@ import type { SessionEntry } from "./sessions/entry.js";
 import { normalizeKey } from "./sessions/keys.js";
 import { checkQuery, queryFields } from "./sessions/query.js";
 import type { StoreClock, StoreContext } from "./store-context.js";
+import { noGenerations } from "./store-generations.js";
 import { Lifetime, requireNotAborted } from "./store-lifetime.js";
 import { checkMethodOptions, requireFunction } from "./store-options.js";
 import { runTransaction } from "./store-transaction.js";
-import { patchSession, removeSession, type UpdateFunction, updateSession } from "./store-writes.js";
+import { emptyTrash, restoreSession } from "./store-trash.js";
+import { patchSession, removeSession, reopenSession, type UpdateFunction, updateSession } from "./store-writes.js";
 
 export interface StoreOptions {
   readonly clock: StoreClock;
@@ -169,6 +176,68 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
     }
   }
 
+  // --- what was: generations and the trash -------------------------------------------------------------------------
+
+  async generations(key: string): Promise<readonly Generation[]> {
+    this.#lifetime.requireOpen("generations");
+    const normalized = this.#key(key);
+    return (await this.#backend.read([normalized])).get(normalized)?.generations ?? noGenerations;
+  }
+
+  async reopenGeneration(key: string, sessionId: string, options: WriteOptions = {}): Promise<Frozen<Entry>> {
+    this.#lifetime.begin("reopenGeneration");
+    try {
+      const normalized = this.#key(key);
+      requireString(sessionId, "reopenGeneration", "the id of a generation");
+      checkMethodOptions("reopenGeneration", options);
+      requireNotAborted(options.signal, "reopenGeneration");
+      return (await reopenSession(this.#context, normalized, sessionId, options)) as Frozen<Entry>;
+    } finally {
+      this.#lifetime.end();
+    }
+  }
+
+  async *trash(): AsyncGenerator<TrashedSession, void> {
+    this.#lifetime.requireOpen("trash");
+    const items = this.#backend.trash()[Symbol.asyncIterator]();
+    const end = async () => items.return?.();
+    const untrack = this.#lifetime.trackScan(end);
+    try {
+      for (;;) {
+        this.#lifetime.requireOpen("trash");
+        const { done, value } = await items.next();
+        if (done) break;
+        yield value;
+      }
+      this.#lifetime.requireOpen("trash");
+    } finally {
+      untrack();
+      await end();
+    }
+  }
+
+  async restore(idOrKey: string, options: RestoreOptions = {}): Promise<TrashedSession> {
+    this.#lifetime.begin("restore");
+    try {
+      requireString(idOrKey, "restore", "the id of a removal or a session key");
+      checkMethodOptions("restore", options);
+      requireNotAborted(options.signal, "restore");
+      return await restoreSession(this.#context, idOrKey, this.#keyIfValid(idOrKey), options);
+    } finally {
+      this.#lifetime.end();
+    }
+  }
+
+  async emptyTrash(options: EmptyTrashOptions): Promise<number> {
+    this.#lifetime.begin("emptyTrash");
+    try {
+      checkMethodOptions("emptyTrash", options);
+      return await emptyTrash(this.#context, options ?? {});
+    } finally {
+      this.#lifetime.end();
+    }
+  }
+
   // --- reading many ------------------------------------------------------------------------------------------------
 
   async list(query: SessionQuery = {}): Promise<SessionPage> {
@@ -288,6 +357,20 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
   #key(key: unknown): string {
     return normalizeKey(key, this.#backend.keyRule, this.#backend.limits.keyBytes);
   }
+
+  /** For what may be a key or something else. */
+  #keyIfValid(text: string): string | undefined {
+    try {
+      return this.#key(text);
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function requireString(value: unknown, method: string, what: string): void {
+  if (typeof value === "string" && value !== "") return;
+  throw invalidOption(method, `needs ${what}, not ${value === "" ? "an empty text" : describeType(value)}`);
 }
 
 function publicChange<Entry>(change: BackendChange): SessionChange<Entry> {

@@ -13,6 +13,7 @@ import type { Capabilities } from "../../src/contract.js";
 import type { Handle, Harness, HarnessOptions, MakeHarness } from "./harness.js";
 import { changePromises } from "./promises-changes.js";
 import { conflictPromises } from "./promises-conflicts.js";
+import { generationPromises } from "./promises-generations.js";
 import { handlePromises } from "./promises-handles.js";
 import { keyPromises } from "./promises-keys.js";
 import { limitPromises } from "./promises-limits.js";
@@ -22,6 +23,7 @@ import { scanPromises } from "./promises-scan.js";
 import { sessionPromises } from "./promises-sessions.js";
 import { statePromises } from "./promises-states.js";
 import { transactionPromises } from "./promises-transactions.js";
+import { trashPromises } from "./promises-trash.js";
 import { valuePromises } from "./promises-values.js";
 
 export interface SuiteOptions {
@@ -62,6 +64,8 @@ export function conformanceSuite(name: string, makeHarness: MakeHarness, options
       limitPromises,
       statePromises,
       handlePromises,
+      trashPromises,
+      generationPromises,
       modelPromises,
     ]) {
       promises(suite);

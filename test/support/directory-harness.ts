@@ -29,7 +29,7 @@ export function makeDirectoryHarness(): Harness {
       changesAcrossRestart: true,
       persistent: true,
       trash: true,
-      generations: false,
+      generations: true,
     },
     open,
     reopen: open,

@@ -28,13 +28,15 @@ import type { Limits } from "../../limits.js";
 import { ChangeFollower } from "./changes.js";
 import { checkStore } from "./check.js";
 import { refuseNetworkFileSystem } from "./file-system.js";
-import { lockNames, type StoreLocation } from "./layout.js";
+import { lockNames, type StoreLocation, trashIdVersion } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { Manifest } from "./manifest.js";
 import { endLooksDamaged, findLostCommits, setAsideStranded } from "./recover.js";
 import { closedError, type DirectorySnapshot, startScan } from "./scan.js";
 import { StoreFiles } from "./store-files.js";
 import { Summaries } from "./summaries.js";
+import { readTrash, unlinkTrash } from "./trash.js";
+import { underCheckpointLock } from "./upkeep.js";
 import { formatCursor, formatToken } from "./version.js";
 import { View } from "./view.js";
 import { WritingParts } from "./writing.js";
@@ -54,12 +56,23 @@ const capabilities: Capabilities = {
   changesAcrossRestart: true,
   persistent: true,
   trash: true,
-  generations: false,
+  generations: true,
 };
 
 /** How a watcher waits for other processes: short at first, longer when nothing happens. */
 const watchPollMinMs = 2;
 const watchPollMaxMs = 20;
+
+/**
+ * Looks after what lies beside the store, which the backend knows nothing about: a legacy file that an older program
+ * writes. Wired up by whoever opens the store.
+ */
+export interface Companion {
+  /** Called after each commit of this process was appended; must be quick, and never throws. */
+  noteCommit(committed: Promise<unknown>): void;
+  /** Called once, when the store is closed: what was started comes to its end while the store still works. */
+  settle(): Promise<void>;
+}
 
 export class DirectoryBackend implements Backend {
   readonly kind = "directory";
@@ -68,6 +81,9 @@ export class DirectoryBackend implements Backend {
   readonly keyRule: KeyRule;
   readonly limits: Readonly<Limits>;
   readonly readOnly: boolean;
+
+  /** Set once, right after opening. */
+  companion: Companion | undefined;
 
   private readonly port: Port;
   private readonly files: StoreFiles;
@@ -188,7 +204,19 @@ export class DirectoryBackend implements Backend {
   }
 
   commit(request: CommitRequest): Promise<CommitResult> {
-    return (this.writing as WritingParts).committer.commit(request);
+    const committed = (this.writing as WritingParts).committer.commit(request);
+    this.companion?.noteCommit(committed);
+    return committed;
+  }
+
+  /** The manifest as it is now. */
+  readManifest(): Manifest {
+    return this.files.readManifest();
+  }
+
+  /** For work beside the commits that neither a checkpoint nor a rollback may meet. Not for readers. */
+  underCheckpointLock<Result>(operation: string, work: (files: StoreFiles) => Promise<Result>): Promise<Result> {
+    return underCheckpointLock(this.files, this.view, operation, work);
   }
 
   async scan(options: { onDamaged?: (damaged: DamagedSession) => void; signal?: AbortSignal } = {}): Promise<Snapshot> {
@@ -264,10 +292,25 @@ export class DirectoryBackend implements Backend {
     return checkStore(this.files, { limits: this.limits, onProgress: options.onProgress });
   }
 
-  async *trash(): AsyncGenerator<TrashedSession> {}
+  async *trash(): AsyncGenerator<TrashedSession> {
+    try {
+      this.refresh();
+      yield* readTrash(this.view, this.options.logger);
+    } catch (error) {
+      throw this.translate(error, "trash");
+    }
+  }
 
-  async emptyTrash(_ids: readonly string[]): Promise<number> {
-    return 0;
+  async emptyTrash(ids: readonly string[]): Promise<number> {
+    const wanted = new Set(ids.filter((id) => trashIdVersion(id) !== undefined));
+    if (this.writing === undefined || wanted.size === 0) return 0;
+    try {
+      const newest = [...wanted].reduce((version, id) => Math.max(version, trashIdVersion(id) as number), 0);
+      if (newest > this.files.readManifest().checkpoint.version) await this.writing.checkpoint();
+      return await unlinkTrash(this.files, wanted);
+    } catch (error) {
+      throw this.translate(error, "empty the trash");
+    }
   }
 
   async sync(): Promise<void> {
@@ -330,6 +373,7 @@ export class DirectoryBackend implements Backend {
     for (const snapshot of this.scans) snapshot.end(closedError());
     this.wakeWatchers();
     try {
+      await this.companion?.settle();
       await this.writing?.finish();
     } finally {
       this.releaseAll();

@@ -28,6 +28,7 @@ import type {
 } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { defaultLimits, type Limits } from "../../limits.js";
+import { presentGenerations } from "../../sessions/generations.js";
 import { jsonEqual } from "../../sessions/json-equal.js";
 import { applyPatch } from "../../sessions/patch.js";
 import { pageOfSummaries } from "../../sessions/query.js";
@@ -52,8 +53,8 @@ export const memoryCapabilities: Capabilities = Object.freeze({
   crossProcess: false,
   changesAcrossRestart: false,
   persistent: false,
-  trash: false,
-  generations: false,
+  trash: true,
+  generations: true,
 });
 
 export class MemoryBackend implements Backend {
@@ -68,6 +69,7 @@ export class MemoryBackend implements Backend {
   readonly #incarnation: string;
   readonly #historyChangesMax: number;
   readonly #sessions = new Map<string, Versioned>();
+  readonly #trash = new Map<string, Removal>();
   #commits = 0;
   /** The changes since the first one still kept; the number of those before it. */
   #history: Exclude<BackendChange, { type: "reset" }>[] = [];
@@ -115,6 +117,7 @@ export class MemoryBackend implements Backend {
     for (const operation of request.operations) {
       const { key } = operation;
       const cursor = this.#token(this.#changes + 1);
+      this.#keepInTrash(operation, { removedMs: timeMs, ...by });
       const entry = this.#apply(operation, version);
       this.#history.push(
         entry === undefined
@@ -123,6 +126,7 @@ export class MemoryBackend implements Backend {
       );
     }
     this.#forgetOldChanges();
+    this.#forgetOldTrash(timeMs);
     this.#wake();
     return { status: "committed", version };
   }
@@ -167,10 +171,16 @@ export class MemoryBackend implements Backend {
     yield* [];
   }
 
-  async *trash(): AsyncGenerator<TrashedSession> {}
+  async *trash(): AsyncGenerator<TrashedSession> {
+    this.#requireOpen();
+    yield* [...this.#trash.values()].sort(newestFirst).map(({ session }) => session);
+  }
 
-  async emptyTrash(_ids: readonly string[]): Promise<number> {
-    return 0;
+  async emptyTrash(ids: readonly string[]): Promise<number> {
+    this.#requireOpen();
+    let removed = 0;
+    for (const id of ids) if (this.#trash.delete(id)) removed++;
+    return removed;
   }
 
   async sync(): Promise<void> {
@@ -211,13 +221,33 @@ export class MemoryBackend implements Backend {
       return undefined;
     }
     const { entry } = operation;
+    const generations = operation.generations ?? this.#sessions.get(key)?.generations;
     if (operation.type === "patch") {
       // The model is also the referee: a patch whose parts and result differ would read differently elsewhere.
       const result = applyPatch(this.#sessions.get(key)!.entry, operation.set, operation.unset);
       if (!jsonEqual(result, entry)) throw new Error("a patch operation does not lead to the entry it carries");
     }
-    this.#sessions.set(key, { entry, version });
+    this.#sessions.set(key, { entry, version, ...presentGenerations(generations) });
     return entry;
+  }
+
+  /** Called before the operation is applied. */
+  #keepInTrash(operation: Operation, by: { removedMs: number; actor?: string; reason?: string }): void {
+    const isKept = operation.type === "remove" ? !operation.purge : operation.type === "put" && operation.trashPrevious;
+    const session = this.#sessions.get(operation.key);
+    if (!isKept || session === undefined) return;
+    const { entry, generations } = session;
+    const id = `${this.#token(this.#commits)}-${this.#changes}`;
+    const removed = { id, key: operation.key, entry, ...presentGenerations(generations), ...by };
+    this.#trash.set(id, { commit: this.#commits, session: removed });
+  }
+
+  /** In order of removal, so the first one that is young enough ends it. */
+  #forgetOldTrash(nowMs: number): void {
+    for (const [id, { session }] of this.#trash) {
+      if (session.removedMs >= nowMs - this.limits.trashRetentionMs) return;
+      this.#trash.delete(id);
+    }
   }
 
   #requireRoom(operations: readonly Operation[]): void {
@@ -271,6 +301,16 @@ export class MemoryBackend implements Backend {
   }
 }
 
+interface Removal {
+  readonly commit: number;
+  readonly session: TrashedSession;
+}
+
+function newestFirst(left: Removal, right: Removal): number {
+  const byTime = right.session.removedMs - left.session.removedMs || right.commit - left.commit;
+  return byTime || (left.session.key < right.session.key ? -1 : 1);
+}
+
 async function* iterate(sessions: ReadonlyMap<string, Versioned>): AsyncGenerator<SnapshotEntry> {
-  for (const [key, session] of sessions) yield { key, entry: session.entry, version: session.version };
+  for (const [key, session] of sessions) yield { key, ...session };
 }

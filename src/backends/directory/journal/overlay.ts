@@ -44,11 +44,14 @@ export class BaseMismatchError extends Error {
 
 export class SegmentOverlay {
   readonly changes = new Map<string, KeyChange>();
+  /** Whether something in this segment goes to the trash. */
+  hasRemovals = false;
 
   /** Adds a commit. `latest` finds the newest change of a key in this or older segments. */
   addCommit(record: CommitRecord, recordBytes: number, latest: (key: string) => KeyChange | undefined): void {
     const bytes = recordBytes / record.operations.length;
     for (const operation of record.operations) {
+      if (operation.type === "remove" || (operation.type === "put" && operation.trashPrevious)) this.hasRemovals = true;
       this.changes.set(operation.key, toChange(operation, record, bytes, latest(operation.key)));
     }
   }
@@ -57,6 +60,7 @@ export class SegmentOverlay {
   addCarry(record: CarryRecord, recordBytes: number, latest: (key: string) => KeyChange | undefined): void {
     const bytes = recordBytes / Math.max(1, record.states.length);
     for (const state of record.states) {
+      if (state.type === "remove") this.hasRemovals = true;
       const known = latest(state.key);
       if (known && known.version > state.version) continue;
       this.changes.set(state.key, {
