@@ -48,3 +48,25 @@ export type {
   SessionSkillsSnapshot,
   TranscriptReference,
 } from "./sessions/entry.js";
+export {
+  type BackupOptions,
+  type BackupResult,
+  createBackup,
+  type VerifyBackupOptions,
+  verifyBackup,
+} from "./transfer/backup.js";
+export type { BackupManifest } from "./transfer/backup-files.js";
+export type { BundleSource } from "./transfer/bundle-format.js";
+export type { BundleOptions } from "./transfer/bundle-writer.js";
+export { type CopyOptions, type CopyResult, copyStore } from "./transfer/copy.js";
+export { type ExportOptions, type ExportResult, exportSessions } from "./transfer/export.js";
+export { type ImportOptions, type ImportResult, importSessions } from "./transfer/import.js";
+export type { ByteSink } from "./transfer/output-file.js";
+export {
+  type RestoreBackupOptions,
+  type RestoreBackupResult,
+  restoreBackup,
+  type StoreFigures,
+} from "./transfer/restore.js";
+export type { ConflictPolicy, SessionProblem, WriteCounts } from "./transfer/session-writer.js";
+export type { StorePlace } from "./transfer/store-place.js";

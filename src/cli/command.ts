@@ -11,7 +11,22 @@ export interface CommonOptions extends StoreOption {
 /** The exit code: 0, or 1 when the answer is "no" (not found, findings). */
 export type Action<Options> = (options: Options & CommonOptions, args: string[]) => Promise<number>;
 
+/** A command that works on one store. */
 export function defineCommand<Options>(
+  program: Command,
+  usage: string,
+  description: string,
+  examples: readonly string[],
+  action: Action<Options>,
+): Command {
+  return definePlainCommand(program, usage, description, examples, action).option(
+    "--store <path>",
+    "the sessions.json or *.d directory (default: $SESSIONDIR_STORE, else the one here)",
+  );
+}
+
+/** A command that is told by its arguments what it works on. */
+export function definePlainCommand<Options>(
   program: Command,
   usage: string,
   description: string,
@@ -21,7 +36,6 @@ export function defineCommand<Options>(
   return program
     .command(usage)
     .description(description)
-    .option("--store <path>", "the sessions.json or *.d directory (default: $SESSIONDIR_STORE, else the one here)")
     .option("--json", "print JSON for programs instead of text for people")
     .addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ sessiondir ${example}`).join("\n")}`)
     .action(async (...given: unknown[]) => {

@@ -3,7 +3,11 @@
 
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
+import { defineBackup } from "./commands/backup.js";
+import { defineCopy } from "./commands/copy.js";
+import { defineExport } from "./commands/export.js";
 import { defineGet } from "./commands/get.js";
+import { defineImport } from "./commands/import.js";
 import { defineList } from "./commands/list.js";
 import { defineMigrate } from "./commands/migrate.js";
 import { definePatch } from "./commands/patch.js";
@@ -44,6 +48,10 @@ defineStats(program);
 defineVerify(program);
 defineRepair(program);
 defineMigrate(program);
+defineCopy(program);
+defineExport(program);
+defineImport(program);
+defineBackup(program);
 
 try {
   await program.parseAsync();

@@ -8,6 +8,7 @@ import { SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import type { Port } from "../fs/port.js";
 import { openSessionStore } from "../open.js";
+import type { StorePlace } from "../transfer/store-place.js";
 import { UsageError } from "./failures.js";
 import { noteColor, printNote, safeText } from "./terminal.js";
 
@@ -91,6 +92,11 @@ async function open(location: string, readOnly: boolean): Promise<CommandStore> 
       cause: error,
     });
   }
+}
+
+/** A location for the functions that transfer sessions, with the backend that the user named, if any. */
+export function toPlace(location: string, backend: string | undefined): StorePlace {
+  return backend === undefined ? location : ({ location, backend } as StorePlace);
 }
 
 /** Warnings of the library go to stderr; the rest is not for a person at a terminal. */

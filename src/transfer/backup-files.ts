@@ -108,13 +108,16 @@ function readManifestText(port: Port, backup: Directory): string {
       port.close(file);
     }
   } catch (error) {
-    if (hasCode(error, "ENOENT")) throw invalidBundle("there is no manifest: this is not a complete backup", where, error);
+    if (hasCode(error, "ENOENT"))
+      throw invalidBundle("there is no manifest: this is not a complete backup", where, error);
     if (error instanceof TypeError) throw invalidBundle("the manifest of the backup is not UTF-8", where, error);
     throw fromSystemError(error, { operation: "open the backup", path: where });
   }
 }
 
-function isManifest(fields: Partial<BackupManifest> & Record<string, unknown>): fields is BackupManifest & Record<string, unknown> {
+function isManifest(
+  fields: Partial<BackupManifest> & Record<string, unknown>,
+): fields is BackupManifest & Record<string, unknown> {
   const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
   const isHash = (value: unknown) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
   const { source, files, damaged } = fields;

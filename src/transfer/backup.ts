@@ -4,18 +4,18 @@
  */
 
 import path from "node:path";
+import type { Backend } from "../contract.js";
 import { fromSystemError, SessionStoreError } from "../errors.js";
 import { writeNewFile } from "../fs/checked-file.js";
 import { nodePort } from "../fs/node-port.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
-import type { Backend } from "../contract.js";
+import type { Limits } from "../limits.js";
 import { checkLimits } from "../open-options.js";
 import { checkOptions, invalidOption } from "../options.js";
-import type { Limits } from "../limits.js";
 import {
+  type BackupManifest,
   backupFormatVersion,
   backupKind,
-  type BackupManifest,
   backupManifestName,
   backupName,
   backupSessionsName,

@@ -132,7 +132,11 @@ function toGenerations(value: unknown): readonly Generation[] | undefined {
     refuseOtherFields(generation, generationFields);
     const { sessionId, sessionFile, endedMs, actor, reason } = generation;
     const fits =
-      typeof sessionId === "string" && isText(sessionFile) && Number.isFinite(endedMs) && isText(actor) && isText(reason);
+      typeof sessionId === "string" &&
+      isText(sessionFile) &&
+      Number.isFinite(endedMs) &&
+      isText(actor) &&
+      isText(reason);
     if (!fits) throw new LineProblem("has a generation with missing or wrong fields");
   }
   return freezeParsedJson(value) as readonly Generation[];
@@ -162,7 +166,8 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
 
 function refuseOtherFields(fields: Readonly<Record<string, unknown>>, known: readonly string[]): void {
   for (const name of Object.keys(fields)) {
-    if (!known.includes(name)) throw new LineProblem(`has a field that bundles do not have: ${JSON.stringify(name.slice(0, 60))}`);
+    if (!known.includes(name))
+      throw new LineProblem(`has a field that bundles do not have: ${JSON.stringify(name.slice(0, 60))}`);
   }
 }
 

@@ -37,7 +37,8 @@ export function findMarkProblem({ session, relativePaths }: MarkedSession): stri
   if (pending.size < relativePaths.length) return "marks a path twice";
   let problem: string | undefined;
   mapPaths(session, (value, pointer) => {
-    if (pending.delete(pointer) && !isPlainRelative(value)) problem = "marks a path that does not lie in the store's folder";
+    if (pending.delete(pointer) && !isPlainRelative(value))
+      problem = "marks a path that does not lie in the store's folder";
     return value;
   });
   return problem ?? (pending.size > 0 ? "marks a path that is not there" : undefined);

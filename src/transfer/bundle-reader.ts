@@ -97,13 +97,16 @@ export class BundleReader {
         const parsed = this.#parse(line, () => parseLine(text, this.#limits));
         if (parsed.kind === "trailer") {
           trailer = parsed.trailer;
-          if (trailer.bytesSha256 !== bytesHash.copy().digest("hex")) throw this.#invalid("was changed since it was written: the hash of its bytes does not fit", line);
+          if (trailer.bytesSha256 !== bytesHash.copy().digest("hex"))
+            throw this.#invalid("was changed since it was written: the hash of its bytes does not fit", line);
           bytesHash.update(line.bytes).update("\n");
           continue;
         }
         const { session } = parsed.marked;
-        if (digests.has(session.key)) throw this.#invalid(`has a second line for the session ${JSON.stringify(session.key.slice(0, 80))}`, line);
-        if (digests.size >= this.#limits.sessions) throw this.#invalid(`holds more than ${this.#limits.sessions} sessions, the limit (sessions)`, line);
+        if (digests.has(session.key))
+          throw this.#invalid(`has a second line for the session ${JSON.stringify(session.key.slice(0, 80))}`, line);
+        if (digests.size >= this.#limits.sessions)
+          throw this.#invalid(`holds more than ${this.#limits.sessions} sessions, the limit (sessions)`, line);
         digests.set(session.key, digestSession(session));
         yield parsed.marked;
       }
@@ -111,8 +114,10 @@ export class BundleReader {
     }
     if (this.header === undefined) throw this.#invalid("is empty");
     if (trailer === undefined) throw this.#invalid("has no trailer: it was cut off");
-    if (trailer.sessions !== digests.size) throw this.#invalid(`holds ${digests.size} sessions, its trailer says ${trailer.sessions}`);
-    if (trailer.contentSha256 !== combineDigests(digests.values())) throw this.#invalid("has a content hash that does not fit its sessions");
+    if (trailer.sessions !== digests.size)
+      throw this.#invalid(`holds ${digests.size} sessions, its trailer says ${trailer.sessions}`);
+    if (trailer.contentSha256 !== combineDigests(digests.values()))
+      throw this.#invalid("has a content hash that does not fit its sessions");
     this.trailer = trailer;
     this.fileSha256 = bytesHash.digest("hex");
   }

@@ -9,9 +9,15 @@ import type { Backend, DamagedSession } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
 import { Pace } from "../fs/pace.js";
 import type { Port } from "../fs/port.js";
-import { parseAgentKey } from "../sessions/summary.js";
 import { normalizeKey } from "../sessions/keys.js";
-import { bundleFormat, bundleFormatVersion, type BundleHeader, type BundleTrailer, formatSessionLine } from "./bundle-format.js";
+import { parseAgentKey } from "../sessions/summary.js";
+import {
+  type BundleHeader,
+  type BundleTrailer,
+  bundleFormat,
+  bundleFormatVersion,
+  formatSessionLine,
+} from "./bundle-format.js";
 import { makePathsRelative } from "./bundle-paths.js";
 import { combineDigests, digestSession, type PortableSession, type SessionDigest } from "./content-hash.js";
 import type { ByteSink } from "./output-file.js";
@@ -105,7 +111,10 @@ async function select(
   return { cursor: snapshot.cursor, sessions: filter(snapshot, options.agent) };
 }
 
-async function* filter(sessions: AsyncIterable<PortableSession>, agent: string | undefined): AsyncGenerator<PortableSession> {
+async function* filter(
+  sessions: AsyncIterable<PortableSession>,
+  agent: string | undefined,
+): AsyncGenerator<PortableSession> {
   for await (const session of sessions) if (isWanted(session.key, agent)) yield session;
 }
 
@@ -196,7 +205,10 @@ function notThere(source: Backend, missing: readonly string[]): SessionStoreErro
 }
 
 function nothingToWrite(source: Backend, { agent }: BundleOptions): SessionStoreError {
-  const which = agent === undefined ? "the store holds no session" : `there is no session of the agent ${JSON.stringify(agent.slice(0, 80))}`;
+  const which =
+    agent === undefined
+      ? "the store holds no session"
+      : `there is no session of the agent ${JSON.stringify(agent.slice(0, 80))}`;
   return new SessionStoreError("not_found", which, {
     operation: "export sessions",
     path: source.location,
@@ -207,10 +219,14 @@ function nothingToWrite(source: Backend, { agent }: BundleOptions): SessionStore
 
 function someDamaged(source: Backend, damaged: readonly SessionProblem[]): SessionStoreError {
   const shown = damaged.slice(0, shownMax).map(({ message }) => message);
-  return new SessionStoreError("entry_damaged", `${damaged.length} of the sessions cannot be read: ${shown.join(" ")}`, {
-    operation: "export sessions",
-    path: source.location,
-    onDisk: "No bundle was made: it would lack them.",
-    nextStep: "Run `sessiondir repair`, or take what can be read: { allowDamaged: true } (--allow-damaged).",
-  });
+  return new SessionStoreError(
+    "entry_damaged",
+    `${damaged.length} of the sessions cannot be read: ${shown.join(" ")}`,
+    {
+      operation: "export sessions",
+      path: source.location,
+      onDisk: "No bundle was made: it would lack them.",
+      nextStep: "Run `sessiondir repair`, or take what can be read: { allowDamaged: true } (--allow-damaged).",
+    },
+  );
 }

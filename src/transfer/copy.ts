@@ -154,11 +154,7 @@ async function copyBetween(
     await pace.breathe();
   }
   await writer.flush();
-  const untouched = new Set([
-    ...writer.conflicts,
-    ...writer.skippedKeys,
-    ...writer.refused.map(({ key }) => key),
-  ]);
+  const untouched = new Set([...writer.conflicts, ...writer.skippedKeys, ...writer.refused.map(({ key }) => key)]);
   const back = dryRun || target === undefined ? undefined : await readBack(port, target, digests, untouched, options);
   const changedSince = back?.different ?? [];
   const failed = damaged.length + writer.conflicts.length + writer.refused.length + changedSince.length;
@@ -228,6 +224,7 @@ function nothingToCopy(source: Backend, damaged: readonly SessionProblem[]): Ses
     operation: "copy the store",
     path: source.location,
     onDisk: "Nothing was copied, and no target was made.",
-    nextStep: damaged.length > 0 ? "Run `sessiondir repair`." : "Check the path; { allowEmpty: true } copies an empty store.",
+    nextStep:
+      damaged.length > 0 ? "Run `sessiondir repair`." : "Check the path; { allowEmpty: true } copies an empty store.",
   });
 }

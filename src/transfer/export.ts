@@ -4,7 +4,7 @@ import path from "node:path";
 import { nodePort } from "../fs/node-port.js";
 import type { Port } from "../fs/port.js";
 import { checkOptions, invalidOption } from "../options.js";
-import { type BundleOptions, writeBundle, type WrittenBundle } from "./bundle-writer.js";
+import { type BundleOptions, type WrittenBundle, writeBundle } from "./bundle-writer.js";
 import { type ByteSink, writeFileAtomically } from "./output-file.js";
 import type { SessionProblem } from "./session-writer.js";
 import { openForReading, type StorePlace } from "./store-place.js";

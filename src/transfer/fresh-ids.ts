@@ -8,12 +8,18 @@
  */
 
 import { createHash } from "node:crypto";
-import { privatizeEntry } from "../sessions/entry-value.js";
 import { limitCaps } from "../limits.js";
+import { privatizeEntry } from "../sessions/entry-value.js";
 import type { PortableSession } from "./content-hash.js";
 
 /** What belongs to the old transcript. */
-const transcriptFields = ["sessionFile", "cliSessionIds", "cliSessionBindings", "claudeCliSessionId", "compactionCheckpoints"];
+const transcriptFields = [
+  "sessionFile",
+  "cliSessionIds",
+  "cliSessionBindings",
+  "claudeCliSessionId",
+  "compactionCheckpoints",
+];
 
 /** `seed` names the bundle and the target. */
 export function withFreshIds({ key, entry }: PortableSession, seed: string): PortableSession {

@@ -75,7 +75,10 @@ export class SessionWriter {
   constructor(target: Backend | undefined, options: SessionWriterOptions) {
     this.#target = target;
     this.#options = options;
-    this.#batchBytesMax = Math.min(batchBytesMax, (target?.limits.recordBytes ?? Number.POSITIVE_INFINITY) / recordShare);
+    this.#batchBytesMax = Math.min(
+      batchBytesMax,
+      (target?.limits.recordBytes ?? Number.POSITIVE_INFINITY) / recordShare,
+    );
   }
 
   async add(session: PortableSession): Promise<void> {
