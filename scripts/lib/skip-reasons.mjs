@@ -8,6 +8,14 @@ export const skipReasons = [
   { pattern: /^needs (python3|jq|mkfifo)\b/, why: "the other program is not on this machine" },
   { pattern: /^needs a (non-root|root) user/, why: "permissions do not bind the root user" },
   { pattern: /^needs (linux|macos|windows|posix)\b/i, why: "another operating system" },
+  {
+    pattern: /^needs PostgreSQL binaries for [\w-]+$/,
+    why: "npm has no PostgreSQL for this platform, or none was fetched",
+  },
+  {
+    pattern: /^needs a PostgreSQL server of its own$/,
+    why: "the server of SESSIONDIR_TEST_POSTGRES_URL is not the test's",
+  },
   { pattern: /^needs a case-insensitive disk/, why: "the disk of this machine is case-sensitive" },
 ];
 
