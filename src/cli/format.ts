@@ -17,6 +17,24 @@ export function formatCount(count: number): string {
   return Number.isSafeInteger(count) ? count.toLocaleString("en-US") : String(count);
 }
 
+/** "812 B", "1.4 KiB", "56.0 MiB". */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  for (const unit of ["B", "KiB", "MiB", "GiB"]) {
+    if (value < 1_024) return unit === "B" ? `${value} B` : `${value.toFixed(1)} ${unit}`;
+    value /= 1_024;
+  }
+  return `${value.toFixed(1)} TiB`;
+}
+
+/** "90s", "30m", "12h", "7d" in milliseconds, for options. */
+export function parseDuration(text: string): number {
+  const match = /^(\d{1,9})(s|m|h|d)$/.exec(text);
+  if (!match) throw new InvalidArgumentError("It must be a number and a unit: 90s, 30m, 12h or 7d.");
+  const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] as "s" | "m" | "h" | "d"];
+  return Number(match[1]) * unitMs;
+}
+
 /** "1 finding", "2 findings". */
 export function countOf(count: number, thing: string): string {
   return `${formatCount(count)} ${thing}${count === 1 ? "" : "s"}`;

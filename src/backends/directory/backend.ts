@@ -28,12 +28,12 @@ import type { Limits } from "../../limits.js";
 import { ChangeFollower } from "./changes.js";
 import { checkStore } from "./check.js";
 import { refuseNetworkFileSystem } from "./file-system.js";
-import { lockNames, type StoreLocation, trashIdVersion } from "./layout.js";
+import { lockNames, quarantineName, type StoreLocation, trashIdVersion, trashName } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { Manifest } from "./manifest.js";
 import { endLooksDamaged, findLostCommits, setAsideStranded } from "./recover.js";
 import { closedError, type DirectorySnapshot, startScan } from "./scan.js";
-import { StoreFiles } from "./store-files.js";
+import { StoreFiles, sizeOfFiles } from "./store-files.js";
 import { Summaries } from "./summaries.js";
 import { readTrash, unlinkTrash } from "./trash.js";
 import { underCheckpointLock } from "./upkeep.js";
@@ -307,7 +307,7 @@ export class DirectoryBackend implements Backend {
     try {
       const newest = [...wanted].reduce((version, id) => Math.max(version, trashIdVersion(id) as number), 0);
       if (newest > this.files.readManifest().checkpoint.version) await this.writing.checkpoint();
-      return await unlinkTrash(this.files, wanted);
+      return await unlinkTrash(this.view, wanted);
     } catch (error) {
       throw this.translate(error, "empty the trash");
     }
@@ -352,6 +352,9 @@ export class DirectoryBackend implements Backend {
       liveJournalBytes: view.segments.reduce((sum, segment) => sum + segment.offset, 0),
       checkpointedVersion: files.readManifest().checkpoint.version,
       lastVersion: view.last.version,
+      journalBytes: sizeOfFiles(this.port, files.journal),
+      trashBytes: files.sizeOfPart(trashName),
+      quarantineBytes: files.sizeOfPart(quarantineName),
       cachedEntries: view.cache.stats.entries,
       cachedBytes: view.cache.stats.bytes,
       keyRule: this.keyRule,

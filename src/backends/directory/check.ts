@@ -13,6 +13,7 @@ import { readEntryFileIfExists } from "./entries/entry-file.js";
 import { inspectTail } from "./journal/segment-file.js";
 import * as layout from "./layout.js";
 import type { StoreFiles } from "./store-files.js";
+import { findDamagedTrash } from "./trash.js";
 import { View } from "./view.js";
 
 export interface CheckOptions {
@@ -78,9 +79,22 @@ function* checkTrash(files: StoreFiles): Generator<Finding> {
       continue;
     }
     if (directory === undefined) continue;
-    const problem = findDirectoryProblem(files.port.statDirectory(directory), files.owner);
-    files.port.closeDirectory(directory);
-    if (problem) yield unsafe(part, `this directory ${problem}`);
+    try {
+      const problem = findDirectoryProblem(files.port.statDirectory(directory), files.owner);
+      if (problem) yield unsafe(part, `this directory ${problem}`);
+      if (part === layout.trashName) yield* checkTrashFiles(files, directory);
+    } finally {
+      files.port.closeDirectory(directory);
+    }
+  }
+}
+
+/** No session is missing for it, so a warning; but what was removed cannot be restored. */
+function* checkTrashFiles(files: StoreFiles, trash: Directory): Generator<Finding> {
+  for (const { path, error } of findDamagedTrash(files, trash)) {
+    if (!(error instanceof SessionStoreError)) throw error;
+    const nextStep = "Look at it by hand if the removed session is still wanted; it goes when its time is over.";
+    yield { severity: "warning", code: "trash_damaged", path, message: describe(error), nextStep };
   }
 }
 

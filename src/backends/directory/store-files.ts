@@ -135,6 +135,17 @@ export class StoreFiles {
     }
   }
 
+  /** Bytes of the files in `trash/` or `quarantine/`. */
+  sizeOfPart(name: string): number {
+    const directory = this.openPartIfExists(name);
+    if (directory === undefined) return 0;
+    try {
+      return sizeOfFiles(this.port, directory);
+    } finally {
+      this.port.closeDirectory(directory);
+    }
+  }
+
   openPartIfExists(name: string): Directory | undefined {
     try {
       return openCheckedDirectory(this.port, this.store, name, this.owner);
@@ -233,6 +244,15 @@ export class StoreFiles {
     for (const directory of this.opened.reverse()) this.port.closeDirectory(directory);
     this.opened.length = 0;
   }
+}
+
+/** Files that go away meanwhile count nothing. */
+export function sizeOfFiles(port: Port, directory: Directory): number {
+  let bytes = 0;
+  for (const batch of port.listInBatches(directory, 512)) {
+    for (const { name, kind } of batch) if (kind === "file") bytes += port.statName(directory, name)?.sizeBytes ?? 0;
+  }
+  return bytes;
 }
 
 /** A journal holds a handful of segments; more than this is somebody else's doing. */

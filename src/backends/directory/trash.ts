@@ -53,7 +53,7 @@ export async function* readTrash(view: View, logger: Logger | undefined): AsyncG
  * checkpointed: a file of a removal that is not might be written once more, by a checkpoint that is finished for one
  * that died.
  */
-export async function unlinkTrash(files: StoreFiles, ids: ReadonlySet<string>): Promise<number> {
+export async function unlinkTrash({ files, last }: View, ids: ReadonlySet<string>): Promise<number> {
   const trash = files.openPartIfExists(layout.trashName);
   if (trash === undefined) return 0;
   try {
@@ -62,7 +62,9 @@ export async function unlinkTrash(files: StoreFiles, ids: ReadonlySet<string>): 
     const checkpointed = files.readManifest().checkpoint.version;
     let removed = 0;
     for (const { name, version } of items.values()) {
-      if (version > checkpointed || !ids.has(layout.trashId(name))) continue;
+      // What says that it comes from a commit that never was is nobody's to write again.
+      const isPending = version > checkpointed && version <= last.version;
+      if (isPending || !ids.has(layout.trashId(name))) continue;
       try {
         files.port.unlink(trash, name);
         removed += 1;
