@@ -26,6 +26,13 @@ export interface OpenOptions {
   durability?: Durability;
   /** Open for reading only; works on read-only mounts and without write permission. */
   readOnly?: boolean;
+  /**
+   * "auto" (default): a directory store beside the legacy file, or in its place after a rollback the legacy file.
+   * "json": the legacy `sessions.json` itself, read and written as one file, for installations that do not migrate.
+   */
+  backend?: "auto" | "json";
+  /** Bytes of a legacy `sessions.json` above which each save first copies it to `.bak.<ms>`; default 10 MiB. */
+  rotateBytes?: number;
   /** What to do with a legacy `sessions.json`: "auto" (default) takes it over, "never" fails with `legacy_store`. */
   migrate?: "auto" | "never";
   /** How keys are normalised when the store is created: "openclaw" (default) trims and lower-cases, "exact" does not. */

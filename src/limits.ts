@@ -72,6 +72,8 @@ export const fixedLimits = Object.freeze({
   lockWaitMsMax: 60_000,
   conflictWaitMsDefault: 10_000,
   cacheBytesDefault: 64 * mebibyte,
+  /** A legacy `sessions.json` of more bytes is copied before it is replaced; as the gateway of that time. */
+  rotateBytesDefault: 10 * mebibyte,
   /** "interval" durability: a power cut may cost at most what was committed since so long. */
   intervalSyncMs: 500,
   /** Earlier generations kept for a session; the oldest go first. */

@@ -8,7 +8,9 @@ import { checkOptions, describeType, invalidOption } from "./options.js";
 const optionNames = [
   "durability",
   "readOnly",
+  "backend",
   "migrate",
+  "rotateBytes",
   "keys",
   "lockWaitMs",
   "conflictWaitMs",
@@ -21,7 +23,9 @@ const optionNames = [
 export interface CheckedOpenOptions {
   readonly durability: Durability;
   readonly readOnly: boolean;
+  readonly backend: "auto" | "json";
   readonly migrate: "auto" | "never";
+  readonly rotateBytes: number;
   readonly keyRule: KeyRule;
   readonly lockWaitMs: number;
   readonly conflictWaitMs: number;
@@ -38,6 +42,8 @@ export function checkOpenOptions(given: OpenOptions | undefined): CheckedOpenOpt
   return {
     durability: oneOf("durability", options.durability, ["commit", "interval"], "commit"),
     readOnly: flag("readOnly", options.readOnly),
+    backend: oneOf("backend", options.backend, ["auto", "json"], "auto"),
+    rotateBytes: amount("rotateBytes", options.rotateBytes, limitCaps.legacyFileBytes, fixedLimits.rotateBytesDefault),
     migrate: oneOf("migrate", options.migrate, ["auto", "never"], "auto"),
     keyRule: oneOf("keys", options.keys, ["openclaw", "exact"], "openclaw"),
     lockWaitMs: amount("lockWaitMs", options.lockWaitMs, fixedLimits.lockWaitMsMax, fixedLimits.lockWaitMsDefault),
