@@ -4,12 +4,14 @@
  */
 
 import { DirectoryBackend } from "./backends/directory/backend.js";
-import { parseStoreLocation, type StoreLocation } from "./backends/directory/layout.js";
+import { parseStoreLocation, rollbackMarkerName, type StoreLocation } from "./backends/directory/layout.js";
+import { JsonBackend } from "./backends/json/backend.js";
 import { MemoryBackend } from "./backends/memory/backend.js";
 import type { Backend } from "./contract.js";
 import { fromSystemError, SessionStoreError } from "./errors.js";
-import { hasCode, type Port } from "./fs/port.js";
-import { finishTakeOver } from "./migrate/original.js";
+import { type Directory, hasCode, type Port } from "./fs/port.js";
+import { LegacyWatch } from "./migrate/legacy-watch.js";
+import { mayMakeWay } from "./migrate/place.js";
 import { openPastFence } from "./migrate/rollback-recovery.js";
 import { createOrTakeOver, inspectWithoutLock } from "./migrate/take-over.js";
 import type { CheckedOpenOptions } from "./open-options.js";
@@ -36,21 +38,63 @@ export async function openBackend(port: Port, location: string, options: Checked
       "Give the path of a sessions.json (its store lies beside it as sessions.d), of a *.d directory, or :memory:.",
     );
   }
+  if (options.backend === "json") return openJson(port, storeLocation, options);
   return openPastFence(port, storeLocation, options, () => openDirectory(port, storeLocation, options));
+}
+
+/** The legacy file itself. Refused where a directory store lies: two stores at one place would each miss half. */
+async function openJson(port: Port, location: StoreLocation, options: CheckedOpenOptions): Promise<Backend> {
+  if (hasBeside(port, location, location.directoryName)) {
+    throw invalidOption(
+      "openSessionStore",
+      `the backend "json" cannot be used at ${location.parentPath}/${location.legacyName}: the sessions are in ${location.directoryName}`,
+      "Leave the option out, or go back to the single file with `sessiondir rollback` first.",
+    );
+  }
+  return JsonBackend.open(port, location, options);
+}
+
+/** Whether something of this name lies where the store is. */
+function hasBeside(port: Port, location: StoreLocation, name: string): boolean {
+  let parent: Directory;
+  try {
+    parent = port.openRoot(location.parentPath);
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return false;
+    throw fromSystemError(error, { operation: "open the store", path: location.parentPath });
+  }
+  try {
+    return port.statName(parent, name) !== undefined;
+  } finally {
+    port.closeDirectory(parent);
+  }
+}
+
+/** After a rollback the legacy file is the store again, until somebody says otherwise. */
+function openRolledBack(port: Port, location: StoreLocation, options: CheckedOpenOptions): Promise<Backend> {
+  options.logger?.warn(
+    "the store was rolled back: the single file is used as it is; `sessiondir migrate --force` takes it over again",
+    { path: `${location.parentPath}/${location.legacyName}` },
+  );
+  return openJson(port, location, options);
 }
 
 async function openDirectory(port: Port, location: StoreLocation, options: CheckedOpenOptions): Promise<Backend> {
   try {
     return await openExisting(port, location, options);
   } catch (error) {
-    if (!hasCode(error, "ENOENT")) throw error;
+    const isMissing = hasCode(error, "ENOENT");
+    if (!isMissing && !mayMakeWay(port, location, error, options)) throw error;
+  }
+  if (hasBeside(port, location, rollbackMarkerName(location.directoryName))) {
+    return openRolledBack(port, location, options);
   }
   if (options.readOnly) {
     // Says `legacy_store` when there is one.
     inspectWithoutLock(port, location, { ...options, migrate: "never" });
     throw nothingToRead(location);
   }
-  await createOrTakeOver(port, location, options);
+  await createOrTakeOver(port, location, { ...options, ignoreMarker: true });
   try {
     return await openExisting(port, location, options);
   } catch (error) {
@@ -64,8 +108,9 @@ async function openExisting(
   options: CheckedOpenOptions,
 ): Promise<DirectoryBackend> {
   const backend = await DirectoryBackend.open(port, location, options);
-  // A crash may have come between the appearance of the store and the renaming of what it was made from.
-  if (!options.readOnly) await finishTakeOver(port, location, backend.manifest, options.logger);
+  // A crash may have come between the appearance of the store and the renaming of what it was made from; or an older
+  // program still writes there.
+  if (!options.readOnly) await LegacyWatch.start(port, backend, location, options);
   return backend;
 }
 

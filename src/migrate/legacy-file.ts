@@ -20,11 +20,23 @@ export type LegacyInspection = { readonly state: "missing" } | InvalidLegacy | (
 
 /** What lies there. Errors of the system (EACCES, EIO ...) pass through: they say nothing about the file. */
 export function inspectLegacyFile(port: Port, parent: Directory, name: string, rules: LegacyRules): LegacyInspection {
+  return inspectUnlessKnown(port, parent, name, rules, []) as LegacyInspection;
+}
+
+/** The same, but a content that is known already is not parsed again. */
+export function inspectUnlessKnown(
+  port: Port,
+  parent: Directory,
+  name: string,
+  rules: LegacyRules,
+  known: readonly Fingerprint[],
+): LegacyInspection | ({ readonly state: "known" } & Fingerprint) {
   const content = readLegacyBytes(port, parent, name, rules.limits.legacyFileBytes);
   if (content.state !== "read") return content;
+  const fingerprint = { sizeBytes: content.bytes.byteLength, sha256: hashOf(content.bytes) };
+  if (known.some(({ sha256 }) => sha256 === fingerprint.sha256)) return { state: "known", ...fingerprint };
   const parsed = parseLegacyContent(content.bytes, rules);
-  if (parsed.state === "invalid") return parsed;
-  return { ...parsed, sizeBytes: content.bytes.byteLength, sha256: hashOf(content.bytes) };
+  return parsed.state === "invalid" ? parsed : { ...parsed, ...fingerprint };
 }
 
 /** Whether the file has exactly this content; "missing" when there is none. Reads no more than it must. */

@@ -1,27 +1,41 @@
 /**
  * `sessiondir migrate` for one store: an outcome instead of an exception, so that one bad store never stops the others,
- * and a dry run that goes the same way as far as nothing is changed.
+ * and a dry run that says exactly what the real run does, without changing anything.
  */
 
 import { parseStoreLocation, type StoreLocation } from "../backends/directory/layout.js";
+import type { Provenance } from "../backends/directory/manifest.js";
 import { StoreFiles } from "../backends/directory/store-files.js";
 import type { KeyRule, Logger } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
-import type { Port } from "../fs/port.js";
-import { defaultLimits, type Limits } from "../limits.js";
-import { invalidOption } from "../options.js";
-import type { LegacySessions } from "./legacy-content.js";
+import type { Directory, Port } from "../fs/port.js";
+import { defaultLimits, type Limits, limitCaps } from "../limits.js";
+import { checkOptions, invalidOption } from "../options.js";
+import { countOf, describeSessions, type LegacySessions } from "./legacy-content.js";
 import type { Fingerprint } from "./legacy-file.js";
-import { finishTakeOver, predictSetAside } from "./original.js";
+import {
+  knownContents,
+  type MergeOutcome,
+  type MergeTarget,
+  mergeLegacyFile,
+  openForMerge,
+  predictMerge,
+  targetOf,
+} from "./merge.js";
+import { takenOf } from "./merge-plan.js";
+import { readOpenClawDirectory } from "./openclaw-directory.js";
 import { emptyResult, type MigrationResult } from "./result.js";
+import { rolledBack, type Survey, survey } from "./survey.js";
 import * as takeOver from "./take-over.js";
 
-export type { MigrationOutcome, MigrationResult } from "./result.js";
+export type { MergeCounts, MigrationOutcome, MigrationResult } from "./result.js";
 
 export interface MigrateOptions {
   /** Only say what would happen; touches nothing. */
   readonly dryRun?: boolean | undefined;
+  /** Also take over what a rollback left; the rollback's marker is renamed aside. */
+  readonly force?: boolean | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly logger?: Logger | undefined;
   /** How keys are normalised; fixed once the store is made. Default: "openclaw". */
@@ -30,17 +44,37 @@ export interface MigrateOptions {
   readonly port?: Port | undefined;
 }
 
-/** Takes the legacy file at `location` over (the path of the `*.json` file, or of the `*.d` directory beside it). */
+const optionNames = ["dryRun", "force", "onProgress", "logger", "keys", "limits", "port"] as const;
+
+/**
+ * Takes over what lies at `location` (the path of the `*.json` file, or of the `*.d` directory beside it): a legacy
+ * file, a directory in OpenClaw's layout, or both. Beside a store that is there already, a legacy file is merged into it.
+ *
+ * Throws only for options and locations that make no sense; everything else is an outcome. A store that was rolled back
+ * is not taken over without `force`: the outcome is "failed" with the code `legacy_store`, and nothing is changed.
+ */
 export async function migrateStore(location: string, options: MigrateOptions = {}): Promise<MigrationResult> {
+  checkOptions(options, optionNames, "migrate");
   const place = location.includes("\0") ? undefined : parseStoreLocation(location);
   if (place === undefined) {
     throw invalidOption("migrate", `${JSON.stringify(location)} is neither a *.json file nor a *.d directory`);
   }
-  const port = options.port ?? nodePort();
+  const run: Run = {
+    port: options.port ?? nodePort(),
+    location: place,
+    dryRun: options.dryRun ?? false,
+    force: options.force ?? false,
+    rules: {
+      keyRule: options.keys ?? "openclaw",
+      limits: checkLimits(options.limits),
+      onProgress: options.onProgress,
+    },
+  };
   try {
-    const result = await migrate(port, place, options);
-    if (result.outcome === "migrated" && !options.dryRun) {
-      options.logger?.info?.(`took ${result.migratedEntries} sessions over from ${result.storePath}`);
+    const result = await migrate(run);
+    if (result.outcome === "migrated" && !run.dryRun) {
+      const many = countOf(result.migratedEntries, "session", "sessions");
+      options.logger?.info?.(`took ${many} over from ${result.storePath}`, { backupPath: result.backupPath });
     }
     return result;
   } catch (error) {
@@ -48,50 +82,157 @@ export async function migrateStore(location: string, options: MigrateOptions = {
   }
 }
 
-async function migrate(port: Port, location: StoreLocation, options: MigrateOptions): Promise<MigrationResult> {
-  const rules = {
-    keyRule: options.keys ?? "openclaw",
-    limits: { ...defaultLimits, ...options.limits },
-    onProgress: options.onProgress,
-  } as const;
-  const seen = takeOver.inspectWithoutLock(port, location, rules);
-  if (seen.state === "directory") return await visitDirectory(port, location, options.dryRun ?? false);
-  if (seen.state === "missing") return emptyResult(location, "missing");
-  if (seen.state === "empty") return emptyResult(location, "skipped_empty");
-  if (seen.state === "invalid") throw takeOver.invalidLegacy(seen, location);
-  if (options.dryRun) return predict(port, location, seen);
-  return await takeOver.takeOver(port, location, rules, seen, { whenNothing: "leave" });
+export function checkLimits(given: Partial<Limits> | undefined): Readonly<Limits> {
+  const names = Object.keys(defaultLimits) as (keyof Limits)[];
+  checkOptions(given, names, "migrate, limits");
+  const limits: Limits = { ...defaultLimits, ...given };
+  for (const name of names) {
+    if (typeof limits[name] === "number" && limits[name] >= 0 && limits[name] <= limitCaps[name]) continue;
+    throw invalidOption("migrate", `the option limits.${name} is a number from 0 to ${limitCaps[name]}`);
+  }
+  return limits;
 }
 
-function predict(port: Port, location: StoreLocation, legacy: LegacySessions & Fingerprint): MigrationResult {
+interface Run {
+  readonly port: Port;
+  readonly location: StoreLocation;
+  readonly dryRun: boolean;
+  readonly force: boolean;
+  readonly rules: takeOver.TakeOverOptions;
+}
+
+async function migrate(run: Run): Promise<MigrationResult> {
+  const { port, location, rules } = run;
+  const seen = survey(port, location, rules);
+  const { place, legacy } = seen;
+  if (place.state === "store" || legacy.state === "not_looked_at") return await visitStore(run, location);
+  if (seen.rolledBackMs !== undefined && !run.force) throw rolledBack(location, seen.rolledBackMs);
+  if (place.state === "ready") return await finish(run, place.name);
+  if (place.state !== "openclaw") {
+    if (legacy.state === "missing") return { ...emptyResult(location, "missing"), warnings: leftAlone(seen, location) };
+    if (legacy.state === "empty") return emptyResult(location, "skipped_empty");
+    if (legacy.state === "invalid") throw takeOver.invalidLegacy(legacy, location);
+    if (run.dryRun) return predict(run, seen, legacy);
+  } else if (run.dryRun) {
+    return await predictImport(run, seen);
+  }
+  const started = place.state === "openclaw" ? ({ state: "missing" } as const) : legacy;
+  const mode = { whenNothing: "leave", force: run.force } as const;
+  const result = await takeOver.takeOver(port, location, rules, started, mode);
+  // Somebody else was faster, or the file was written to meanwhile, or lies beside a directory that was imported.
+  if (result.outcome === "already_directory") return await visitStore(run, location);
+  return result.outcome === "migrated" ? await visitStore(run, location, result) : result;
+}
+
+/** Nothing needs the place, so nothing is moved. */
+function leftAlone({ place }: Survey, { directoryName }: StoreLocation): string[] {
+  if (place.state !== "foreign") return [];
+  return [`There is no legacy file. A directory that ${place.what} lies at ${directoryName} and is left alone.`];
+}
+
+// --- there is a store -----------------------------------------------------------------------------------------------
+
+/** The store must be one that can be opened; a legacy file beside it is merged. `made`: it came from there just now. */
+async function visitStore(run: Run, location: StoreLocation, made?: MigrationResult): Promise<MigrationResult> {
+  const { port, rules } = run;
+  const files = StoreFiles.open(port, location, true);
+  const result = made ?? alreadyThere(location, files.manifest.migration);
+  const isAlone = port.statName(files.parent, location.legacyName) === undefined;
+  files.close();
+  if (isAlone) return result;
+  const backend = await openForMerge(port, location, rules.limits, run.dryRun);
+  try {
+    if (!run.dryRun) return withMerge(result, await mergeLegacyFile(port, backend, location, rules));
+    const known = knownContents(backend.readManifest());
+    return withMerge(result, await predictBeside(run, targetOf(backend), known));
+  } finally {
+    await backend.close();
+  }
+}
+
+function alreadyThere(location: StoreLocation, migration: Provenance | null): MigrationResult {
+  const result = emptyResult(location, "already_directory");
+  if (migration === null) return result;
+  return { ...result, legacyEntries: migration.sourceEntries, migratedEntries: migration.migratedEntries };
+}
+
+function withMerge(result: MigrationResult, merged: MergeOutcome): MigrationResult {
+  const next: MigrationResult = { ...result, warnings: [...result.warnings, ...merged.warnings] };
+  if (merged.backupPath !== undefined) next.backupPath = merged.backupPath;
+  if (merged.state !== "merged") return next;
+  next.merge = merged.counts;
+  if (result.outcome === "migrated") {
+    next.legacyEntries += merged.legacyEntries;
+    next.migratedEntries += merged.counts.added;
+  } else if (takenOf(merged.counts) > 0) {
+    next.outcome = "migrated";
+    next.legacyEntries = merged.legacyEntries;
+    next.migratedEntries = takenOf(merged.counts);
+  }
+  return next;
+}
+
+/** Somebody died when the store was complete but not in its place yet. */
+async function finish(run: Run, readyName: string): Promise<MigrationResult> {
+  const { port, location, rules } = run;
+  const asIfThere = { ...location, directoryName: readyName };
+  const files = StoreFiles.open(port, asIfThere, true);
+  const { migration } = files.manifest;
+  files.close();
+  const made = alreadyThere(location, migration);
+  if (migration !== null) made.outcome = "migrated";
+  if (!run.dryRun) {
+    await takeOver.takeOver(port, location, rules, { state: "missing" }, { whenNothing: "leave", force: run.force });
+    return await visitStore(run, location, made);
+  }
+  const result = await visitStore(run, asIfThere, made);
+  return result;
+}
+
+// --- dry runs -------------------------------------------------------------------------------------------------------
+
+function predict(run: Run, { place }: Survey, legacy: LegacySessions & Fingerprint): MigrationResult {
+  inParent(run, (parent) => takeOver.checkFreeSpace(run.port, parent, run.location, legacy));
+  const result = emptyResult(run.location, "migrated");
+  const warnings = [...takeOver.describePlace(place, run.location), ...describeSessions(legacy)];
+  return { ...result, ...takeOver.figuresOf(legacy), warnings };
+}
+
+async function predictImport(run: Run, { place, legacy }: Survey): Promise<MigrationResult> {
+  const { port, location, rules } = run;
+  const store = inParent(run, (parent) => {
+    const found = readOpenClawDirectory(port, parent, location, rules);
+    if (found.state === "invalid") throw takeOver.invalidDirectory(found, location);
+    if (found.state === "valid") takeOver.checkFreeSpace(port, parent, location, found);
+    return found;
+  });
+  if (store.state === "empty") return emptyResult(location, "skipped_empty");
+  const warnings = [...takeOver.describePlace(place, location), ...describeSessions(store)];
+  const result = { ...emptyResult(location, "migrated"), ...takeOver.figuresOf(store), warnings };
+  if (legacy.state === "missing") return result;
+  const target: MergeTarget = {
+    read: async () => new Map([...store.entries].map(([key, entry]) => [key, { entry }])),
+    removals: async () => new Map(),
+  };
+  return withMerge(result, await predictBeside(run, target, [store]));
+}
+
+async function predictBeside(run: Run, target: MergeTarget, known: readonly Fingerprint[]): Promise<MergeOutcome> {
+  const { port, location, rules } = run;
   const parent = port.openRoot(location.parentPath);
   try {
-    takeOver.checkFreeSpace(port, parent, location, legacy);
+    return await predictMerge(port, parent, location, target, rules, known);
   } finally {
     port.closeDirectory(parent);
   }
-  const result = emptyResult(location, "migrated");
-  return { ...result, ...takeOver.figuresOf(legacy), warnings: takeOver.warningsOf(legacy) };
 }
 
-/** There is something at the store's place: it must be a store, and an interrupted take-over is finished. */
-async function visitDirectory(port: Port, location: StoreLocation, dryRun: boolean): Promise<MigrationResult> {
-  const files = StoreFiles.open(port, location, true);
+function inParent<Result>({ port, location }: Run, work: (parent: Directory) => Result): Result {
+  const parent = port.openRoot(location.parentPath);
   try {
-    const { manifest } = files;
-    const result = emptyResult(location, "already_directory");
-    if (manifest.migration !== null) {
-      result.legacyEntries = manifest.migration.sourceEntries;
-      result.migratedEntries = manifest.migration.migratedEntries;
-    }
-    const planned = dryRun ? predictSetAside(port, files.parent, location, manifest) : undefined;
-    const done = planned === undefined ? await finishTakeOver(port, location, manifest) : planned;
-    if (done === "rename") return result;
-    if (done.backupPath !== undefined) result.backupPath = done.backupPath;
-    if (done.warning !== undefined) result.warnings.push(done.warning);
-    return result;
+    return work(parent);
   } finally {
-    files.close();
+    port.closeDirectory(parent);
   }
 }
 

@@ -1,24 +1,28 @@
 /**
- * Taking a legacy `sessions.json` over into its directory store. The steps, of which any may be the last one:
+ * Taking over what lies at a store's place - a legacy `sessions.json`, or a directory in OpenClaw's layout - into a
+ * directory store. The steps, of which any may be the last one:
  *
- *   1. Inspect the file without any lock: what is refused is refused before anything is created.
+ *   1. Inspect without any lock: what is refused is refused before anything is created.
  *   2. Under the checkpoint lock: inspect again (by content), check the free space, build the staging tree (create.ts).
- *   3. Compare the file once more; rename the staging tree into place. From here on the directory is authoritative.
- *   4. Rename the file to `.bak.<ms>`, if it still has the content that was taken over.
+ *   3. Compare the source once more. A directory at the place makes way: renamed to `.bak.<ms>` when it was imported, to
+ *      `.orphan.<ms>` when it was no store. Then the staging tree is renamed into place and is authoritative.
+ *   4. Rename the legacy file to `.bak.<ms>`, if it still has the content that was taken over.
  *
- * A crash before 3 leaves the file as it was; a crash between 3 and 4 leaves both, and `finishTakeOver` does step 4 on a
- * later opening: the manifest's provenance says by content which file was taken over. Nothing is ever deleted.
+ * A crash before 3 leaves the source as it was; a crash within 3 leaves a complete store that the next opening puts into
+ * its place; a crash between 3 and 4 leaves both, and merge.ts does step 4 on a later opening: the manifest's provenance
+ * says by content which file was taken over. A legacy file beside an imported directory is merged then, too. Nothing is
+ * ever deleted.
  */
 
 import { createStore } from "../backends/directory/create.js";
-import type { StoreLocation } from "../backends/directory/layout.js";
+import { rollbackMarkerName, type StoreLocation } from "../backends/directory/layout.js";
 import type { Provenance } from "../backends/directory/manifest.js";
 import type { KeyRule, Logger } from "../contract.js";
 import { fromSystemError, SessionStoreError } from "../errors.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import type { Limits } from "../limits.js";
-import type { InvalidLegacy } from "../sessions/legacy-text.js";
-import { countOf, type LegacySessions } from "./legacy-content.js";
+import { type InvalidLegacy, invalid } from "../sessions/legacy-text.js";
+import { countOf, describeSessions, type LegacySessions, listRefused } from "./legacy-content.js";
 import {
   changing,
   compareLegacyFile,
@@ -26,8 +30,12 @@ import {
   inspectLegacyFile,
   type LegacyInspection,
 } from "./legacy-file.js";
-import { setOriginalAside } from "./original.js";
+import { isUnchanged, type OpenClawStore, readOpenClawDirectory } from "./openclaw-directory.js";
+import { freeBackupName, setOriginalAside } from "./original.js";
+import { inspectPlace, type Place } from "./place.js";
 import { directoryPathOf, emptyResult, legacyPathOf, type MigrationResult } from "./result.js";
+import { hasRollbackMarker } from "./rollback-marker.js";
+import { markerTimeMs, rolledBack, survey } from "./survey.js";
 
 export interface TakeOverOptions {
   readonly keyRule: KeyRule;
@@ -39,12 +47,14 @@ export interface CreateOrTakeOverOptions extends TakeOverOptions {
   /** "never": a legacy file is a `legacy_store` error. */
   readonly migrate: "auto" | "never";
   readonly logger?: Logger | undefined;
+  /** Take over what a rollback left, as if it had left no marker; the marker stays. */
+  readonly ignoreMarker?: boolean | undefined;
 }
 
 /**
- * For opening a store whose directory does not exist: takes the legacy file over if there is one ("migrated", also for
- * `{}`), else creates an empty store ("missing"). "already_directory" when somebody else was faster. Throws
- * `invalid_legacy`, `legacy_store`, `disk_full` and errors of the system; after each of them the legacy file is as it was.
+ * For opening a store where there is none: takes over what is there ("migrated", also for `{}`), else creates an empty
+ * store ("missing"). "already_directory" when somebody else was faster. Throws `invalid_legacy`, `legacy_store`,
+ * `unsafe_path`, `disk_full` and errors of the system; after each of them everything is as it was.
  */
 export async function createOrTakeOver(
   port: Port,
@@ -54,15 +64,19 @@ export async function createOrTakeOver(
   const { logger } = options;
   try {
     const seen = inspectWithoutLock(port, location, options);
+    if (seen.state === "invalid") throw invalidLegacy(seen, location);
     const result = await takeOver(port, location, options, seen, {
       whenNothing: "create",
       forbidden: options.migrate === "never",
+      ignoreMarker: options.ignoreMarker ?? false,
     });
     for (const warning of result.warnings) logger?.warn(warning, { path: result.storePath });
     if (result.outcome === "migrated") {
+      const { directoryPath, backupPath, displacedPath } = result;
       logger?.info?.(`took ${countOf(result.migratedEntries, "session", "sessions")} over from ${result.storePath}`, {
-        directoryPath: result.directoryPath,
-        backupPath: result.backupPath,
+        directoryPath,
+        backupPath,
+        displacedPath,
       });
     }
     return result;
@@ -71,12 +85,25 @@ export async function createOrTakeOver(
   }
 }
 
-/** The legacy file as it lies there, or "directory" when there is a store. Changes nothing. */
+/**
+ * The legacy file as it lies there - "missing" also where a directory has to be imported first -, or "directory" when
+ * there is a store. Changes nothing.
+ */
 export function inspectWithoutLock(
   port: Port,
   location: StoreLocation,
-  options: TakeOverOptions & { migrate?: "auto" | "never" },
+  options: TakeOverOptions & Partial<CreateOrTakeOverOptions>,
 ): LegacyInspection | { state: "directory" } {
+  if (options.migrate === "never") return lookOnly(port, location);
+  const { place, legacy, rolledBackMs } = survey(port, location, options);
+  if (place.state === "store" || legacy.state === "not_looked_at") return { state: "directory" };
+  if (rolledBackMs !== undefined && !options.ignoreMarker) throw rolledBack(location, rolledBackMs);
+  if (place.state === "openclaw" || place.state === "ready") return { state: "missing" };
+  return legacy;
+}
+
+/** For those who may not take anything over: whether there is something. */
+function lookOnly(port: Port, location: StoreLocation): { state: "missing" } | { state: "directory" } {
   let parent: Directory;
   try {
     parent = port.openRoot(location.parentPath);
@@ -86,14 +113,8 @@ export function inspectWithoutLock(
   }
   try {
     if (port.statName(parent, location.directoryName)) return { state: "directory" };
-    if (options.migrate === "never") {
-      if (port.statName(parent, location.legacyName)) throw legacyStore(location);
-      return { state: "missing" };
-    }
-    const found = inspectLegacyFile(port, parent, location.legacyName, options);
-    // Another process may have taken it over between our two looks.
-    if (found.state === "missing" && port.statName(parent, location.directoryName)) return { state: "directory" };
-    return found;
+    if (port.statName(parent, location.legacyName)) throw legacyStore(location);
+    return { state: "missing" };
   } finally {
     port.closeDirectory(parent);
   }
@@ -103,10 +124,18 @@ export interface TakeOverMode {
   /** Without sessions to take over: "create" makes an empty store (and takes `{}` over), "leave" changes nothing. */
   readonly whenNothing: "create" | "leave";
   readonly forbidden?: boolean;
+  /** Also what a rollback left; its marker is set aside. */
+  readonly force?: boolean;
+  readonly ignoreMarker?: boolean;
 }
 
-/** A file that changes each time while we write its sessions out is not ours yet. */
+/** A source that changes each time while we write its sessions out is not ours yet. */
 const startsMax = 5;
+
+type Source =
+  | { readonly from: "nothing" }
+  | { readonly from: "file"; readonly sessions: LegacySessions & Fingerprint }
+  | { readonly from: "directory"; readonly sessions: OpenClawStore };
 
 /** Steps 2 to 4. `seen` is what step 1 found; it spares parsing the same content twice. */
 export async function takeOver(
@@ -118,50 +147,84 @@ export async function takeOver(
 ): Promise<MigrationResult> {
   const result = emptyResult(location, "already_directory");
   if (seen.state === "directory") return result;
-  if (seen.state === "invalid") throw invalidLegacy(seen, location);
   let legacy: LegacyInspection = seen;
-  let provenance: Provenance | null = null;
+  let place: Place = { state: "free" };
+  let source: Source = { from: "nothing" };
   let starts = 0;
   const outcome = await createStore(port, location, {
     keyRule: options.keyRule,
+    displaces: (parent) => {
+      if (mode.forbidden) return undefined;
+      place = inspectPlace(port, parent, location);
+      if (place.state === "openclaw") return "bak";
+      return place.state === "foreign" ? "orphan" : undefined;
+    },
     prepare: async (parent) => {
       starts += 1;
       if (starts > startsMax) throw invalidLegacy(changing(), location);
-      legacy = inspectAgain(port, parent, location, options, legacy, mode);
-      if (legacy.state === "invalid") throw invalidLegacy(legacy, location);
-      if (legacy.state !== "valid" && mode.whenNothing === "leave") return undefined;
-      if (legacy.state === "missing") return { entries: new Map(), provenance: null };
-      checkFreeSpace(port, parent, location, legacy);
-      provenance = provenanceOf(legacy, location, port.nowMs());
-      return { entries: legacy.entries, provenance, onProgress: options.onProgress };
+      place = mode.forbidden ? { state: "free" } : inspectPlace(port, parent, location);
+      if (!mode.force && !mode.ignoreMarker && hasRollbackMarker(port, parent, location)) {
+        throw rolledBack(location, markerTimeMs(port, parent, location));
+      }
+      if (place.state === "openclaw") {
+        const sessions = readOpenClawDirectory(port, parent, location, options);
+        if (sessions.state === "invalid") throw invalidDirectory(sessions, location);
+        source = { from: "directory", sessions };
+      } else {
+        legacy = inspectAgain(port, parent, location, options, legacy, mode);
+        if (legacy.state === "invalid") throw invalidLegacy(legacy, location);
+        source = legacy.state === "missing" ? { from: "nothing" } : { from: "file", sessions: legacy };
+      }
+      if (source.from === "nothing") {
+        return mode.whenNothing === "leave" ? undefined : { entries: new Map(), provenance: null };
+      }
+      const { sessions } = source;
+      if (sessions.state === "empty") {
+        if (mode.whenNothing === "leave") return undefined;
+        refuseNothings(sessions, location);
+      }
+      checkFreeSpace(port, parent, location, sessions);
+      const name = source.from === "file" ? location.legacyName : location.directoryName;
+      const provenance = provenanceOf(sessions, name, port.nowMs());
+      return { entries: sessions.entries, provenance, onProgress: options.onProgress };
     },
-    isStillRight: (parent) => {
-      if (legacy.state === "missing") return port.statName(parent, location.legacyName) === undefined;
-      return compareLegacyFile(port, parent, location.legacyName, legacy as LegacySessions & Fingerprint) === "same";
+    isStillRight: (parent) => isStillThere(port, parent, location, source),
+    beforehand: async (parent) => {
+      // Before the store appears: with both there, nobody could tell which of the two holds the sessions.
+      if (mode.force) await setMarkerAside(port, parent, location);
     },
-    afterwards: async (parent) => {
-      if (provenance === null) return;
-      const aside = await setOriginalAside(port, parent, location, provenance);
-      if (aside.backupPath !== undefined) result.backupPath = aside.backupPath;
-      if (aside.warning !== undefined) result.warnings.push(aside.warning);
+    afterwards: async (parent, aside) => {
+      if (aside !== undefined) result.displacedPath = `${location.parentPath}/${aside}`;
+      if (source.from !== "file") return;
+      const done = await setOriginalAside(port, parent, location, source.sessions);
+      if (done.state === "renamed" || done.state === "replaced") result.backupPath = done.backupPath;
+      if (done.state === "replaced") result.warnings.push(replacedAtLast(done.backupPath));
+      if (done.state === "failed") result.warnings.push(done.warning);
     },
   });
-  if (outcome === "exists") return result;
-  const found = legacy as LegacyInspection;
-  if (outcome === "nothing") return { ...result, outcome: found.state === "empty" ? "skipped_empty" : "missing" };
-  if (found.state !== "valid" && found.state !== "empty") return { ...result, outcome: "missing" };
-  return { ...result, ...figuresOf(found), outcome: "migrated", warnings: [...warningsOf(found), ...result.warnings] };
+  if (outcome === "exists" || outcome === "finished") return result;
+  const found = source as Source;
+  if (outcome === "nothing") return { ...result, outcome: found.from === "nothing" ? "missing" : "skipped_empty" };
+  const warnings = [...describePlace(place, location), ...result.warnings];
+  if (found.from === "nothing") return { ...result, outcome: "missing", warnings };
+  const { sessions } = found;
+  const told = [...describePlace(place, location), ...describeSessions(sessions), ...result.warnings];
+  return { ...result, ...figuresOf(sessions), outcome: "migrated", warnings: told };
 }
 
 export function figuresOf(legacy: LegacySessions): Pick<MigrationResult, "legacyEntries" | "migratedEntries"> {
   return { legacyEntries: legacy.sourceEntries, migratedEntries: legacy.entries.size };
 }
 
-export function warningsOf(legacy: LegacySessions): string[] {
-  const collapsed = legacy.sourceEntries - legacy.entries.size;
-  if (collapsed === 0) return [];
-  const text = `${countOf(collapsed, "entry was another spelling", "entries were other spellings")} of a key that is there too`;
-  return [`${text}: the newest of each is the session, the others are in the original.`];
+/** As true before the directory makes way as after it. */
+export function describePlace(place: { readonly state: string }, location: StoreLocation): string[] {
+  const { directoryName: name } = location;
+  if (place.state === "foreign") {
+    const { what } = place as Extract<Place, { state: "foreign" }>;
+    return [`A directory that ${what} lies in the way and is renamed aside, untouched, to ${name}.orphan.<time>.`];
+  }
+  if (place.state !== "openclaw") return [];
+  return [`The directory ${name} is a store in OpenClaw's layout; it is imported and kept as ${name}.bak.<time>.`];
 }
 
 /** Entry files take a block each, and their text is indented: twice the source is a generous measure. */
@@ -203,6 +266,26 @@ export function invalidLegacy(found: InvalidLegacy, location: StoreLocation): Se
   });
 }
 
+export function invalidDirectory(found: InvalidLegacy, location: StoreLocation): SessionStoreError {
+  return new SessionStoreError("invalid_legacy", `the store in OpenClaw's layout ${found.reason}`, {
+    operation: "import the directory",
+    path: directoryPathOf(location),
+    onDisk: "Nothing was changed: the directory is as it was, and no store was made.",
+    nextStep: found.nextStep,
+  });
+}
+
+/** `{}` may become an empty store; something that stands for sessions may not, because nobody knows for which. */
+function refuseNothings(sessions: LegacySessions, location: StoreLocation): void {
+  if (sessions.sourceEntries === 0) return;
+  const many = countOf(sessions.sourceEntries, "entry", "entries");
+  const found = invalid(
+    `holds ${many} and no session: ${listRefused(sessions.refused)}`,
+    "If there is no session to keep, write {} into it or move it away.",
+  );
+  throw invalidLegacy(found, location);
+}
+
 const untouched = "Nothing was changed: the file is as it was, and no store was made.";
 
 function legacyStore(location: StoreLocation): SessionStoreError {
@@ -233,9 +316,31 @@ function inspectAgain(
   return inspectLegacyFile(port, parent, location.legacyName, options);
 }
 
-function provenanceOf(legacy: LegacySessions & Fingerprint, location: StoreLocation, nowMs: number): Provenance {
+function isStillThere(port: Port, parent: Directory, location: StoreLocation, source: Source): boolean {
+  switch (source.from) {
+    case "nothing":
+      return port.statName(parent, location.legacyName) === undefined;
+    case "file":
+      return compareLegacyFile(port, parent, location.legacyName, source.sessions) === "same";
+    case "directory":
+      return isUnchanged(port, parent, location, source.sessions.stamp);
+  }
+}
+
+async function setMarkerAside(port: Port, parent: Directory, location: StoreLocation): Promise<void> {
+  const name = rollbackMarkerName(location.directoryName);
+  if (port.statName(parent, name) === undefined) return;
+  port.rename(parent, name, parent, freeBackupName(port, parent, name));
+  await port.syncDirectory(parent);
+}
+
+function replacedAtLast(backupPath: string): string {
+  return `${backupPath} was written to at the last moment and may hold changes that were not taken over: compare it with the store.`;
+}
+
+function provenanceOf(legacy: LegacySessions & Fingerprint, sourceName: string, nowMs: number): Provenance {
   return {
-    sourceName: location.legacyName,
+    sourceName,
     sourceBytes: legacy.sizeBytes,
     sourceSha256: legacy.sha256,
     sourceEntries: legacy.sourceEntries,

@@ -1,6 +1,7 @@
 /**
- * Legacy files that are not what they should be. Each is refused with an error that says what is wrong and where, within
- * bounded time, and every name and byte in the directory is as it was: not even a lock file appears.
+ * Legacy files that are not what they should be. Each has its outcome, within bounded time. What is refused is refused
+ * with an error that says what is wrong and where, and every name and byte in the directory is as it was: not even a
+ * lock file appears. What is tolerated is taken over with a warning, and the file is kept byte by byte.
  */
 
 import assert from "node:assert/strict";
@@ -17,6 +18,7 @@ import { SimulatedMachine } from "../sim/machine.js";
 import {
   inTemporaryDirectory,
   locationOf,
+  openAndReadAll,
   rejectsWith,
   snapshotTree,
   takeOverOptions,
@@ -25,16 +27,17 @@ import {
 const content: Record<string, [content: string | Uint8Array, message: RegExp]> = {
   "of 0 bytes": ["", /is empty \(0 bytes\), which is what an interrupted write leaves behind/],
   "of blanks": [" \n\t", /white space/],
-  "of zeros, as a power loss leaves": [new Uint8Array(512), /not strict JSON/],
-  "cut off in the middle": ['{"main":{"sessionId":"a","upda', /not strict JSON/],
+  "of zeros, as a power loss leaves": [new Uint8Array(512), /neither strict JSON nor JSON5/],
+  "cut off in the middle": ['{"main":{"sessionId":"a","upda', /neither strict JSON nor JSON5/],
   "holding an array": ['[{"sessionId":"a"}]', /an array/],
   "holding null": ["null", /holds null/],
-  "with comments and trailing commas": ["{\n  // JSON5\n  main: {},\n}", /not strict JSON/],
-  "with a byte order mark": ['\ufeff{"main":{}}', /byte order mark/],
   "that is not UTF-8": [Buffer.from('{"m\xe4in":{}}', "latin1"), /not valid UTF-8/],
-  "with an entry that is null": ['{"good":{},"k":null}', /1 entry of 2 .* "k" \(the entry is null/],
-  "with a blank key": ['{"good":{},"  ":{}}', /the session key is blank/],
-  "with a key that is too long": [`{"good":{},"${"k".repeat(513)}":{}}`, /513 bytes/],
+  "with nothing but an array in place of an entry": [
+    '{"k":[]}',
+    /1 entry, of which none .* "k" \(the entry is an array/,
+  ],
+  "with a blank key alone": ['{"  ":{}}', /the session key is blank/],
+  "with a key that is too long": [`{"${"k".repeat(513)}":{}}`, /513 bytes/],
   "with an entry that is too deep": [`{"k":${'{"a":'.repeat(64)}{}${"}".repeat(65)}`, /nested too deep/],
   "with a hundred thousand levels": [`${'{"a":'.repeat(100_000)}{}${"}".repeat(100_000)}`, /nested too deep/],
   "with a number out of range": ['{"k":{"n":1e400}}', /number out of range/],
@@ -48,6 +51,61 @@ for (const [what, [bytes, message]] of Object.entries(content)) {
     });
   });
 }
+
+const tolerated: Record<string, [content: string, sessions: object, warning: RegExp | undefined]> = {
+  "with comments and trailing commas": ["{\n  // JSON5\n  main: {},\n}", { main: {} }, /it has JSON5 syntax/],
+  "with a byte order mark": ['\ufeff{"main":{}}', { main: {} }, /it has a byte order mark/],
+  "with NaN in one entry": ["{a: {n: NaN}, main: {}}", { main: {} }, /"a" \(entry\.n is NaN/],
+  "with an entry that is null": ['{"main":{},"k":null}', { main: {} }, /1 entry of 2 .* "k" \(the entry is null/],
+  "with a blank key": ['{"main":{},"  ":{}}', { main: {} }, /" {2}" \(the session key is blank\)/],
+  "with a key of 513 bytes": [`{"main":{},"${"k".repeat(513)}":{}}`, { main: {} }, /513 bytes/],
+  "with an entry of 65 levels": [
+    `{"main":{},"k":${'{"a":'.repeat(64)}{}${"}".repeat(65)}`,
+    { main: {} },
+    /"k" \(the value is nested too deep/,
+  ],
+  "with an entry of 64 levels": [
+    `{"k":${'{"a":'.repeat(63)}{}${"}".repeat(64)}`,
+    { k: JSON.parse(`${'{"a":'.repeat(63)}{}${"}".repeat(63)}`) },
+    undefined,
+  ],
+  "with twins that differ by case": [
+    '{"Main":{"updatedAt":2},"main":{"updatedAt":1}}',
+    { main: { updatedAt: 2 } },
+    /spelling/,
+  ],
+  "with a key called __proto__": ['{"__proto__":{"n":1}}', JSON.parse('{"__proto__":{"n":1}}'), undefined],
+};
+
+for (const [what, [text, sessions, warning]] of Object.entries(tolerated)) {
+  test(`a legacy file ${what} is taken over, and the file is kept`, async () => {
+    await inTemporaryDirectory(async (directory) => {
+      const legacyPath = path.join(directory, "sessions.json");
+      fs.writeFileSync(legacyPath, text);
+      const result = await migrateStore(legacyPath);
+      assert.equal(result.outcome, "migrated");
+      if (warning === undefined) assert.deepEqual(result.warnings, []);
+      else assert.match(result.warnings.join("\n"), warning);
+      assert.equal(fs.readFileSync(result.backupPath as string, "utf8"), text);
+      const found = await openAndReadAll(nodePort(), locationOf(legacyPath));
+      assert.deepEqual([...found], Object.entries(sessions));
+    });
+  });
+}
+
+test("a legacy file that stands for sessions and holds none is left alone, also by an opening", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const legacyPath = path.join(directory, "sessions.json");
+    fs.writeFileSync(legacyPath, '{"k":null}');
+    const before = snapshotTree(directory);
+    assert.equal((await migrateStore(legacyPath)).outcome, "skipped_empty");
+    assert.deepEqual(snapshotTree(directory), before);
+    const error = await rejectsWith("invalid_legacy", openAndReadAll(nodePort(), locationOf(legacyPath)));
+    assert.match(error.message, /holds 1 entry and no session: "k" \(the entry is null/);
+    assert.equal(fs.readFileSync(legacyPath, "utf8"), '{"k":null}');
+    assert.ok(!fs.existsSync(path.join(directory, "sessions.d")));
+  });
+});
 
 const makers: Record<string, [make: (legacyPath: string) => void, message: RegExp]> = {
   "that is a symlink": [
@@ -141,14 +199,83 @@ test("a store directory that is a symlink is not followed by a migration", async
   });
 });
 
-test("a directory at the store's place that is no store is left alone by a migration", async () => {
+const foreign: Record<string, (directory: string) => void> = {
+  "is empty": () => {},
+  "holds somebody's notes": (directory) => fs.writeFileSync(path.join(directory, "notes.txt"), "mine"),
+  "has another layout": (directory) => {
+    fs.mkdirSync(path.join(directory, "agent--main--main"));
+    fs.writeFileSync(path.join(directory, "agent--main--main", "meta.json"), "{}");
+  },
+  "is of another program": (directory) =>
+    fs.writeFileSync(path.join(directory, "state.json"), '{"kind":"some-other-store"}'),
+  "is an import that never came to its end": (directory) => {
+    fs.mkdirSync(path.join(directory, "entries"));
+    fs.writeFileSync(path.join(directory, "state.json"), '{"kind":"openclaw-session-store-directory"}');
+  },
+};
+
+for (const [what, fill] of Object.entries(foreign)) {
+  for (const way of ["a migration", "an opening"]) {
+    test(`a directory at the store's place that ${what} makes way for ${way}, and is kept`, async () => {
+      await inTemporaryDirectory(async (directory) => {
+        const legacyPath = path.join(directory, "sessions.json");
+        const place = path.join(directory, "sessions.d");
+        fs.mkdirSync(place, { mode: 0o700 });
+        fill(place);
+        const before = snapshotTree(place);
+        fs.writeFileSync(legacyPath, '{"main":{}}');
+        if (way === "a migration") {
+          const result = await migrateStore(legacyPath);
+          assert.equal(result.outcome, "migrated");
+          assert.match(result.warnings.join(), /renamed aside, untouched, to sessions\.d\.orphan\./);
+        }
+        const sessions = await openAndReadAll(nodePort(), locationOf(legacyPath));
+        assert.deepEqual([...sessions], [["main", {}]]);
+        const orphans = fs.readdirSync(directory).filter((name) => /^sessions\.d\.orphan\.\d+$/.test(name));
+        assert.equal(orphans.length, 1);
+        assert.deepEqual(snapshotTree(path.join(directory, orphans[0] as string)), before);
+      });
+    });
+  }
+}
+
+test("a damaged store of ours is never moved out of the way", async () => {
+  for (const part of ["state.json", "journal"]) {
+    await inTemporaryDirectory(async (directory) => {
+      const legacyPath = path.join(directory, "sessions.json");
+      fs.writeFileSync(legacyPath, '{"main":{}}');
+      await migrateStore(legacyPath);
+      fs.rmSync(path.join(directory, "sessions.d", part), { recursive: true });
+      fs.writeFileSync(legacyPath, '{"other":{}}');
+      const before = snapshotTree(directory);
+      const result = await migrateStore(legacyPath);
+      assert.deepEqual([result.outcome, result.error?.code], ["failed", "store_damaged"], part);
+      await rejectsWith("store_damaged", openAndReadAll(nodePort(), locationOf(legacyPath)));
+      assert.deepEqual(snapshotTree(directory), before, part);
+    });
+  }
+});
+
+test("entry files alone, without manifest and journal, are a damaged store and no orphan", async () => {
   await inTemporaryDirectory(async (directory) => {
-    fs.mkdirSync(path.join(directory, "sessions.d"), { mode: 0o700 });
-    fs.writeFileSync(path.join(directory, "sessions.d", "notes.txt"), "mine");
-    fs.writeFileSync(path.join(directory, "sessions.json"), '{"main":{}}');
+    const legacyPath = path.join(directory, "sessions.json");
+    fs.writeFileSync(legacyPath, '{"main":{}}');
+    await migrateStore(legacyPath);
+    for (const part of ["state.json", "journal"]) {
+      fs.rmSync(path.join(directory, "sessions.d", part), { recursive: true });
+    }
+    await rejectsWith("store_damaged", openAndReadAll(nodePort(), locationOf(legacyPath)));
+    assert.ok(!fs.readdirSync(directory).some((name) => name.includes("orphan")));
+  });
+});
+
+test("a store directory that is a symlink is not followed by an opening", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    fs.mkdirSync(path.join(directory, "elsewhere"));
+    fs.symlinkSync("elsewhere", path.join(directory, "sessions.d"));
     const before = snapshotTree(directory);
-    const result = await migrateStore(path.join(directory, "sessions.json"));
-    assert.deepEqual([result.outcome, result.error?.code], ["failed", "store_damaged"]);
+    const location = locationOf(path.join(directory, "sessions.json"));
+    await rejectsWith("unsafe_path", openAndReadAll(nodePort(), location));
     assert.deepEqual(snapshotTree(directory), before);
   });
 });

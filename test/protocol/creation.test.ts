@@ -8,7 +8,7 @@ import type { FrozenEntry } from "../../src/contract.js";
 import type { Port } from "../../src/fs/port.js";
 import { defaultLimits } from "../../src/limits.js";
 import { inspectLegacyFile } from "../../src/migrate/legacy-file.js";
-import { finishTakeOver } from "../../src/migrate/original.js";
+import { mergeLegacyFile } from "../../src/migrate/merge.js";
 import { createOrTakeOver } from "../../src/migrate/take-over.js";
 import { FailingPort } from "../sim/failing-port.js";
 import type { PortCall } from "../sim/intercepted-port.js";
@@ -236,8 +236,8 @@ test("a legacy file that is replaced while it is compared for the last time is l
     },
     () => machine.exists(storePath),
   );
-  const { warnings } = await machine.settle(takeOver(port));
-  assert.match(warnings.join(" "), /is ignored/);
+  const { backupPath } = await machine.settle(takeOver(port));
+  assert.equal(backupPath, undefined);
   assert.equal(machine.readText(legacyPath), replacement);
 });
 
@@ -259,7 +259,7 @@ test("when the take-over ends, the original is out of use on the disk too", asyn
   assert.equal(image.readText(backupPath!), JSON.stringify(sessions));
 });
 
-// Fails without the lock in `finish`.
+// Fails without the lock in `underCheckpointLock` (upkeep.ts).
 test("an interrupted take-over is finished by the holder of the checkpoint lock only", async () => {
   const machine = withLegacyFile();
   const { backupPath } = await machine.settle(takeOver(machine.process()));
@@ -268,9 +268,10 @@ test("an interrupted take-over is finished by the holder of the checkpoint lock 
   const holder = machine.process("holder");
   const lock = holder.open(holder.openRoot("/home/agent"), "sessions.d.checkpoint.lock", "lock");
   assert.ok(holder.tryLock(lock, "exclusive"));
-  await machine.settle(finishTakeOver(machine.process(), location, backend.manifest));
+  const finished = mergeLegacyFile(machine.process(), backend, location, { limits: defaultLimits });
+  await machine.advance(1_000);
   assert.ok(machine.exists(legacyPath));
   holder.kill();
-  await machine.settle(finishTakeOver(machine.process(), location, backend.manifest));
+  await machine.settle(finished);
   assert.ok(!machine.exists(legacyPath));
 });

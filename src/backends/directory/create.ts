@@ -2,6 +2,10 @@
  * Creation: a store appears only by the rename of a complete, synced staging tree, under the checkpoint lock, also an
  * empty one (P22). Openers never make the directory. A crash before the rename leaves a staging directory that the
  * next creation removes; a crash after it leaves a complete store.
+ *
+ * Where a directory that is no store of ours has to make way, the complete staging tree first gets a name that says so;
+ * then the directory is renamed aside; then the store appears. Each step is on the disk before the next, so a crash in
+ * between leaves a complete store that the next creation - or opening - puts into its place.
  */
 
 import path from "node:path";
@@ -21,6 +25,11 @@ import { originStamp } from "./version.js";
 export interface CreateOptions {
   readonly keyRule: KeyRule;
   /**
+   * Called under the checkpoint lock when something lies at the store's place: how to name it aside, or `undefined`
+   * when it stays, which is the rule.
+   */
+  readonly displaces?: (parent: Directory) => layout.AsideKind | undefined;
+  /**
    * Called under the checkpoint lock, when the store is known not to exist: what it starts with. Undefined means that
    * there is nothing to create after all.
    */
@@ -30,8 +39,13 @@ export interface CreateOptions {
    * begins again with `prepare`, which is what bounds the repetition.
    */
   readonly isStillRight?: (parent: Directory) => boolean;
-  /** Called under the same lock, after the store has appeared: the original is renamed, for example. */
-  readonly afterwards?: (parent: Directory) => Promise<void>;
+  /** Called under the same lock, right before the store appears: the last chance to make that right. */
+  readonly beforehand?: (parent: Directory) => Promise<void>;
+  /**
+   * Called under the same lock, after the store has appeared: the original is renamed, for example. `aside` is the name
+   * of the directory that made way.
+   */
+  readonly afterwards?: (parent: Directory, aside: string | undefined) => Promise<void>;
 }
 
 export interface StoreContent {
@@ -40,7 +54,8 @@ export interface StoreContent {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-export type CreateOutcome = "created" | "exists" | "nothing";
+/** "finished": another process had died when its store was complete; it is in its place now. */
+export type CreateOutcome = "created" | "exists" | "finished" | "nothing";
 
 /** From so many entries on, one directory is no longer a good place for all of them. */
 const shardedFromEntries = 50_000;
@@ -77,31 +92,59 @@ async function createUnderLock(
   location: layout.StoreLocation,
   options: CreateOptions,
 ): Promise<CreateOutcome> {
-  if (port.statName(parent, location.directoryName)) return "exists";
+  if (port.statName(parent, location.directoryName)) {
+    if (options.displaces?.(parent) === undefined) return "exists";
+  } else {
+    const ready = findReadyStore(port, parent, location);
+    if (ready !== undefined) {
+      port.rename(parent, ready, parent, location.directoryName);
+      await makeLasting(port, parent, location);
+      return "finished";
+    }
+  }
   removeStagingLeftovers(port, parent, location);
-  if (!(await publish(port, parent, location, options))) return "nothing";
-  await port.syncDirectory(parent);
-  for (const name of Object.values(layout.lockNames(location.directoryName))) openLock(port, parent, name).close();
-  await options.afterwards?.(parent);
+  const published = await publish(port, parent, location, options);
+  if (published === "nothing") return "nothing";
+  await makeLasting(port, parent, location);
+  await options.afterwards?.(parent, published.aside);
   return "created";
 }
 
-/** Builds the staging tree and renames it into place; false when there is nothing to create after all. */
+async function makeLasting(port: Port, parent: Directory, location: layout.StoreLocation): Promise<void> {
+  await port.syncDirectory(parent);
+  for (const name of Object.values(layout.lockNames(location.directoryName))) openLock(port, parent, name).close();
+}
+
+/**
+ * A complete store whose maker died after the directory at its place was renamed aside. Lists the parent, so it is for
+ * those who found nothing at the place. Read-only.
+ */
+export function findReadyStore(port: Port, parent: Directory, location: layout.StoreLocation): string | undefined {
+  for (const batch of port.listInBatches(parent, 512)) {
+    for (const { name, kind } of batch) {
+      const aside = kind === "directory" ? layout.parseReadyName(location.directoryName, name) : undefined;
+      if (aside !== undefined && port.statName(parent, aside) !== undefined) return name;
+    }
+  }
+  return undefined;
+}
+
+/** Builds the staging tree and renames it into place; "nothing" when there is nothing to create after all. */
 async function publish(
   port: Port,
   parent: Directory,
   location: layout.StoreLocation,
   options: CreateOptions,
-): Promise<boolean> {
+): Promise<"nothing" | { readonly aside: string | undefined }> {
   for (;;) {
     const content = await options.prepare(parent);
-    if (content === undefined) return false;
+    if (content === undefined) return "nothing";
     const staging = layout.stagingName(location.directoryName, Buffer.from(port.randomBytes(8)).toString("hex"));
     try {
       await buildStaging(port, parent, staging, content, options.keyRule);
       if (options.isStillRight?.(parent) !== false) {
-        port.rename(parent, staging, parent, location.directoryName);
-        return true;
+        await options.beforehand?.(parent);
+        return await putIntoPlace(port, parent, location, staging, options);
       }
     } catch (error) {
       discardStaging(port, parent, staging);
@@ -109,6 +152,47 @@ async function publish(
     }
     removeTree(port, parent, staging, stagingLevels);
   }
+}
+
+async function putIntoPlace(
+  port: Port,
+  parent: Directory,
+  location: layout.StoreLocation,
+  staging: string,
+  options: CreateOptions,
+): Promise<{ readonly aside: string | undefined }> {
+  const { directoryName } = location;
+  // What is no store of ours may vanish or come while the staging tree was built: nobody asks for our lock to do so.
+  if (port.statName(parent, directoryName) === undefined) {
+    port.rename(parent, staging, parent, directoryName);
+    return { aside: undefined };
+  }
+  const kind = options.displaces?.(parent);
+  if (kind === undefined) throw somethingAppeared(parent, location);
+  let timeMs = port.nowMs();
+  while (port.statName(parent, layout.asideName(directoryName, kind, timeMs)) !== undefined) timeMs += 1;
+  const ready = layout.readyName(directoryName, kind, timeMs);
+  const aside = layout.asideName(directoryName, kind, timeMs);
+  port.rename(parent, staging, parent, ready);
+  try {
+    await port.syncDirectory(parent);
+    port.rename(parent, directoryName, parent, aside);
+  } catch (error) {
+    discardStaging(port, parent, ready);
+    throw error;
+  }
+  // From here on `ready` is the store, whoever puts it into place.
+  await port.syncDirectory(parent);
+  port.rename(parent, ready, parent, directoryName);
+  return { aside };
+}
+
+function somethingAppeared(parent: Directory, location: layout.StoreLocation): SessionStoreError {
+  return new SessionStoreError("unsafe_path", "something appeared at the store's place while the store was made", {
+    path: `${parent.displayPath}/${location.directoryName}`,
+    onDisk: "It was not touched, and no store was made.",
+    nextStep: "Find out who made it, then try again.",
+  });
 }
 
 async function buildStaging(

@@ -26,6 +26,17 @@ export interface Provenance {
   readonly migratedAtMs: number;
 }
 
+/** A legacy file that was merged into the store later: a program that knows nothing of us had written it. */
+export interface MergeRecord {
+  readonly sourceName: string;
+  readonly sourceBytes: number;
+  readonly sourceSha256: string;
+  readonly sourceEntries: number;
+  /** Sessions that were added or replaced. */
+  readonly takenEntries: number;
+  readonly mergedAtMs: number;
+}
+
 export interface Manifest {
   readonly kind: typeof manifestKind;
   readonly layoutVersion: typeof layoutVersion;
@@ -40,6 +51,8 @@ export interface Manifest {
   readonly shardDigits: 0 | 2;
   readonly features: { readonly required: readonly string[]; readonly optional: readonly string[] };
   readonly migration: Provenance | null;
+  /** The latest merges, oldest first; absent when there was none. */
+  readonly merges?: readonly MergeRecord[];
   /** Every commit up to this version is in the entry files. */
   readonly checkpoint: CommitStamp & { readonly timeMs: number };
 }
@@ -124,6 +137,7 @@ function hasValidFields(fields: Record<string, unknown>): boolean {
     isNames(features.required) &&
     isNames(features.optional) &&
     typeof fields.migration === "object" &&
+    (fields.merges === undefined || Array.isArray(fields.merges)) &&
     typeof checkpoint === "object" &&
     checkpoint !== null &&
     isCount(checkpoint.version) &&

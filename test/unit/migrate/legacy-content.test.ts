@@ -14,6 +14,12 @@ function sessionsOf(text: string, given = rules): Map<string, unknown> {
   return new Map(content.state === "invalid" ? [] : content.entries);
 }
 
+function refusedOf(text: string | Uint8Array, given = rules): string[] {
+  const content = parse(text, given);
+  assert.notEqual(content.state, "invalid", content.state === "invalid" ? content.reason : "");
+  return content.state === "invalid" ? [] : content.refused.map(({ key, reason }) => `${key}: ${reason}`);
+}
+
 function reasonOf(text: string | Uint8Array, given = rules): string {
   const content = parse(text, given);
   assert.equal(content.state, "invalid");
@@ -71,11 +77,8 @@ test("what is not an object of sessions is refused with a reason", () => {
   assert.match(reasonOf("[]"), /holds an array/);
   assert.match(reasonOf("null"), /holds null/);
   assert.match(reasonOf("42"), /holds a number/);
-  assert.match(reasonOf('{"main":{"a":1}'), /is not strict JSON/);
-  assert.match(reasonOf('{"main":{},}'), /is not strict JSON/);
-  assert.match(reasonOf('// a comment\n{"main":{}}'), /is not strict JSON/);
-  assert.match(reasonOf('\ufeff{"main":{}}'), /byte order mark/);
-  assert.match(reasonOf("\0\0\0\0"), /is not strict JSON/);
+  assert.match(reasonOf('{"main":{"a":1}'), /is neither strict JSON nor JSON5/);
+  assert.match(reasonOf("\0\0\0\0"), /is neither strict JSON nor JSON5/);
   assert.match(reasonOf(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x7b, 0x7d, 0x7d])), /not valid UTF-8/);
 });
 
@@ -91,22 +94,70 @@ test("the reason never quotes the content of a session", () => {
   }
 });
 
-test("one entry that cannot be taken refuses the file, names the first offenders and counts all", () => {
-  assert.match(reasonOf('{"a":{},"k":null}'), /1 entry of 2 .*"k" \(the entry is null, not an object\)/);
-  assert.match(reasonOf('{"k":[1]}'), /an array/);
-  assert.match(reasonOf('{" ":{}}'), /the session key is blank/);
-  assert.match(reasonOf(`{"${"k".repeat(600)}":{}}`), /the session key has 600 bytes, the limit \(keyBytes\) is 512/);
-  assert.match(reasonOf('{"\\ud800":{}}'), /lone surrogate/);
-  assert.match(reasonOf('{"a\\u0000":{}}'), /NUL/);
-  assert.match(reasonOf('{"k":{"n":1e999}}'), /number out of range/);
-  const many = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`key-${index}`, null]));
-  const reason = reasonOf(JSON.stringify({ ...many, good: {} }));
-  assert.match(reason, /12 entries of 13 .*"key-4".*, and 7 more$/);
+test("a byte order mark and JSON5 are read, and reported", () => {
+  const toleratedIn = (text: string) => {
+    const content = parse(text);
+    assert.ok(content.state === "valid");
+    assert.deepEqual([...content.entries], [["main", { n: 1 }]]);
+    return content.tolerated.join();
+  };
+  assert.equal(toleratedIn('{"main":{"n":1}}'), "");
+  assert.match(toleratedIn('\ufeff{"main":{"n":1}}'), /^a byte order mark$/);
+  assert.match(toleratedIn('{"main":{"n":1},}'), /^JSON5/);
+  assert.match(toleratedIn("\ufeff// a comment\n{main: {'n': +1}}"), /^a byte order mark,JSON5/);
+});
+
+test("what JSON5 can say and no store can hold is refused with its path, and the rest is taken", () => {
+  const text = "{bad: {list: [1, NaN]}, worse: {n: -Infinity}, good: {}}";
+  assert.deepEqual([...sessionsOf(text).keys()], ["good"]);
+  assert.deepEqual(refusedOf(text), [
+    '"bad": entry.list[1] is NaN, which JSON cannot hold',
+    '"worse": entry.n is -Infinity, which JSON cannot hold',
+  ]);
+  assert.equal(JSON.stringify(sessionsOf('{"a": {"__proto__": {"x": 1}},}').get("a")), '{"__proto__":{"x":1}}');
+});
+
+test("entries that cannot be taken are named with their reasons, and the rest is taken", () => {
+  const refuses = (entry: string, reason: RegExp) => {
+    const text = `{"good":{"n":1},${entry}}`;
+    assert.deepEqual([...sessionsOf(text)], [["good", { n: 1 }]], entry.slice(0, 60));
+    assert.equal(refusedOf(text).length, 1);
+    assert.match(refusedOf(text)[0] as string, reason);
+  };
+  refuses('"k":null', /^"k": the entry is null, not an object$/);
+  refuses('"k":[1]', /the entry is an array/);
+  refuses('"k":"text"', /the entry is a string/);
+  refuses('" ":{}', /^" ": the session key is blank$/);
+  refuses(
+    `"${"k".repeat(600)}":{}`,
+    /^"k{60}\.\.\.k{16}": the session key has 600 bytes, the limit \(keyBytes\) is 512$/,
+  );
+  refuses('"\\ud800":{}', /lone surrogate/);
+  refuses('"a\\u0000":{}', /NUL/);
+  refuses('"k":{"n":1e999}', /number out of range/);
+});
+
+test("when no entry can be taken, the reason names the first ones and counts all", () => {
+  const many = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`key-${index}`, [index]]));
+  const reason = reasonOf(JSON.stringify(many));
+  assert.match(reason, /12 entries, of which none can be taken over: "key-0" .*"key-4".*, and 7 more$/);
   assert.doesNotMatch(reason, /key-5/);
   assert.ok(reasonOf(`{"${"k".repeat(100_000)}":{}}`).length < 400, "long keys are shortened");
 });
 
-test("an entry at the limits is taken, one above them refuses the file", () => {
+test("nothing but null, false, 0 and empty text in place of entries is an empty store", () => {
+  const content = parse('{"a":null,"b":false,"c":0,"d":""}');
+  assert.ok(content.state === "empty");
+  assert.deepEqual([content.sourceEntries, content.entries.size, content.refused.length], [4, 0, 4]);
+});
+
+test("spellings of one key are grouped", () => {
+  const content = parse('{"Main":{},"other":{},"main":{}," MAIN":{}}');
+  assert.ok(content.state === "valid");
+  assert.deepEqual(content.duplicates, [['"Main"', '"main"', '" MAIN"']]);
+});
+
+test("an entry at the limits is taken, one above them is refused", () => {
   const nested = (levels: number) => `{"k":${'{"a":'.repeat(levels - 1)}{}${"}".repeat(levels - 1)}}`;
   assert.equal(sessionsOf(nested(64)).size, 1);
   assert.match(reasonOf(nested(65)), /nested too deep: the limit is 64 levels/);

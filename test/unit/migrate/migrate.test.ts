@@ -16,13 +16,16 @@ import {
 } from "./support.js";
 
 /** What a dry run can know: everything but the name of the backup. */
-const prediction = ({ backupPath: _, ...known }: MigrationResult) => known;
+const prediction = ({ backupPath: _, displacedPath: __, ...known }: MigrationResult) => known;
 
 const cases: Record<string, { legacy?: string; make?: (directory: string) => Promise<void>; outcome: string }> = {
   "sessions in several spellings": { legacy: '{"A":{"n":1},"a":{"n":2},"b":{}}', outcome: "migrated" },
   "an empty store": { legacy: "{}", outcome: "skipped_empty" },
   "an empty file": { legacy: "", outcome: "skipped_invalid" },
-  "an entry that cannot be taken": { legacy: '{"a":{},"b":null}', outcome: "skipped_invalid" },
+  "an entry that cannot be taken": { legacy: '{"a":{},"b":null}', outcome: "migrated" },
+  "only entries that cannot be taken": { legacy: '{"a":[1],"b":null}', outcome: "skipped_invalid" },
+  "nothing but null": { legacy: '{"k":null}', outcome: "skipped_empty" },
+  "JSON5 with a byte order mark": { legacy: "\ufeff{a: {n: 1}, b: {n: NaN},}", outcome: "migrated" },
   "no file": { outcome: "missing" },
   "a store that was taken over": {
     make: async (directory) => void (await migrateAs(directory, '{"main":{}}')),
@@ -34,6 +37,30 @@ const cases: Record<string, { legacy?: string; make?: (directory: string) => Pro
       fs.writeFileSync(path.join(directory, "sessions.json"), '{"main":{"n":2}}');
     },
     outcome: "already_directory",
+  },
+  "a store and a legacy file with newer sessions": {
+    make: async (directory) => {
+      await migrateAs(directory, '{"main":{"updatedAt":5},"old":{"updatedAt":5}}');
+      const text = '{"main":{"updatedAt":6},"old":{"updatedAt":4},"new":{}," ":{}}';
+      fs.writeFileSync(path.join(directory, "sessions.json"), text);
+    },
+    outcome: "migrated",
+  },
+  "a store and a broken legacy file": {
+    make: async (directory) => {
+      await migrateAs(directory, '{"main":{}}');
+      fs.writeFileSync(path.join(directory, "sessions.json"), "");
+    },
+    outcome: "already_directory",
+  },
+  "a directory that is no store": {
+    legacy: '{"main":{}}',
+    make: async (directory) => void fs.mkdirSync(path.join(directory, "sessions.d", "main"), { recursive: true }),
+    outcome: "migrated",
+  },
+  "a directory that is no store, and no file": {
+    make: async (directory) => void fs.mkdirSync(path.join(directory, "sessions.d")),
+    outcome: "missing",
   },
   "a store and the legacy file that was taken over": {
     make: async (directory) => {

@@ -183,30 +183,33 @@ test("a file that appears while an empty store is made is taken over", async () 
   assert.deepEqual([result.outcome, result.migratedEntries], ["migrated", 1]);
 });
 
-test("a file that changes after the store has appeared is left where it is, with a warning", async () => {
-  const machine = simulatedMachine('{"main":{"n":1}}');
+test("a file that changes after the store has appeared is left for the opening, which merges it", async () => {
+  const machine = simulatedMachine('{"main":{"n":1,"updatedAt":1}}');
   const result = await run(machine, (port) => {
     const meddling = new MeddlingPort(port, (call) => {
-      if (isPublished(call)) machine.writeFile(simulatedPath, '{"main":{"n":2}}');
+      if (isPublished(call)) machine.writeFile(simulatedPath, '{"main":{"n":2,"updatedAt":2}}');
     });
     return createOrTakeOver(meddling, simulated, takeOverOptions);
   });
   assert.deepEqual([result.outcome, result.backupPath], ["migrated", undefined]);
-  assert.match(result.warnings.join(), /is ignored/);
-  assert.equal(machine.readText(simulatedPath), '{"main":{"n":2}}');
+  assert.equal(machine.readText(simulatedPath), '{"main":{"n":2,"updatedAt":2}}');
+  const sessions = await run(machine, (port) => openAndReadAll(port, simulated));
+  assert.deepEqual([...sessions], [["main", { n: 2, updatedAt: 2 }]]);
+  assert.deepEqual([machine.exists(simulatedPath), backupsIn(machine).length], [false, 1]);
 });
 
-test("a legacy file that reappears with other content is left alone and reported at every opening", async () => {
+test('with migrate: "never" a legacy file beside the store is left alone and reported at every opening', async () => {
   const machine = simulatedMachine('{"main":{"n":1}}');
   await run(machine, (port) => createOrTakeOver(port, simulated, takeOverOptions));
-  machine.writeFile(simulatedPath, '{"main":{"n":9}}');
+  machine.writeFile(simulatedPath, '{"main":{"n":9,"updatedAt":9}}');
   for (let opening = 0; opening < 2; opening += 1) {
     const warnings: string[] = [];
     const logger = { warn: (message: string) => warnings.push(message) };
-    const sessions = await run(machine, (port) => openAndReadAll(port, simulated, { ...takeOverOptions, logger }));
+    const options = { ...takeOverOptions, migrate: "never", logger } as const;
+    const sessions = await run(machine, (port) => openAndReadAll(port, simulated, options));
     assert.deepEqual([...sessions], [["main", { n: 1 }]]);
     assert.match(warnings.join(), /is ignored: the sessions are in sessions\.d/);
-    assert.equal(machine.readText(simulatedPath), '{"main":{"n":9}}');
+    assert.equal(machine.readText(simulatedPath), '{"main":{"n":9,"updatedAt":9}}');
   }
 });
 
