@@ -1,0 +1,8 @@
+/** All peers by name. A peer has a family - peers of one family share a seeded store -, a durability class, `seed` and `open`. */
+
+import { filePeers } from "./files.mjs";
+import { keyValuePeers } from "./key-value.mjs";
+import { sessiondirPeers } from "./sessiondir.mjs";
+import { sqlitePeers } from "./sqlite.mjs";
+
+export const peers = { ...sessiondirPeers, ...sqlitePeers, ...keyValuePeers, ...filePeers };

@@ -1,0 +1,118 @@
+/** lmdb and classic-level: the entry as JSON text under its key; they have no index by time, so a list reads everything. */
+
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { entryOf, keyOf } from "../sessions.mjs";
+
+function newestOf(rows, count) {
+  rows.sort((left, right) => right.updatedAt - left.updatedAt);
+  return rows.slice(0, count).length;
+}
+
+async function openLmdb(directory, noSync) {
+  mkdirSync(directory, { recursive: true });
+  const { open } = await import("lmdb");
+  const database = open({ path: path.join(directory, "sessions.lmdb"), encoding: "string", noSync, mapSize: 2 ** 34 });
+  const read = (key) => {
+    const text = database.get(key);
+    return text === undefined ? undefined : JSON.parse(text);
+  };
+  // Serial updates are synchronous transactions; those in flight use the package's own batching of commits.
+  const update = (key, change) =>
+    database.transactionSync(() => {
+      database.put(key, JSON.stringify(change(read(key))));
+    });
+  return {
+    update,
+    updateInFlight: (key, change) => database.transaction(() => database.put(key, JSON.stringify(change(read(key))))),
+    patch: (key, fields) => update(key, (entry) => ({ ...entry, ...fields })),
+    get: read,
+    newest: (count) => {
+      const rows = [];
+      for (const { key, value } of database.getRange()) rows.push({ key, updatedAt: JSON.parse(value).updatedAt });
+      return newestOf(rows, count);
+    },
+    scan: () => {
+      let count = 0;
+      for (const { value } of database.getRange()) {
+        JSON.parse(value);
+        count += 1;
+      }
+      return count;
+    },
+    seed: (count, bytes) => {
+      const step = 10_000;
+      for (let from = 0; from < count; from += step) {
+        database.transactionSync(() => {
+          for (let index = from; index < Math.min(count, from + step); index += 1) {
+            database.put(keyOf(index), JSON.stringify(entryOf(index, bytes)));
+          }
+        });
+      }
+    },
+    close: () => database.close(),
+  };
+}
+
+async function openLevel(directory, sync) {
+  mkdirSync(directory, { recursive: true });
+  const { ClassicLevel } = await import("classic-level");
+  const database = new ClassicLevel(path.join(directory, "sessions.level"), { valueEncoding: "utf8" });
+  await database.open();
+  const read = async (key) => {
+    const text = await database.get(key);
+    return text === undefined ? undefined : JSON.parse(text);
+  };
+  const update = async (key, change) => {
+    await database.put(key, JSON.stringify(change(await read(key))), { sync });
+  };
+  return {
+    update,
+    patch: (key, fields) => update(key, (entry) => ({ ...entry, ...fields })),
+    get: read,
+    newest: async (count) => {
+      const rows = [];
+      for await (const [key, value] of database.iterator()) rows.push({ key, updatedAt: JSON.parse(value).updatedAt });
+      return newestOf(rows, count);
+    },
+    scan: async () => {
+      let count = 0;
+      for await (const [, value] of database.iterator()) {
+        JSON.parse(value);
+        count += 1;
+      }
+      return count;
+    },
+    seed: async (count, bytes) => {
+      const step = 10_000;
+      for (let from = 0; from < count; from += step) {
+        const batch = database.batch();
+        for (let index = from; index < Math.min(count, from + step); index += 1) {
+          batch.put(keyOf(index), JSON.stringify(entryOf(index, bytes)));
+        }
+        await batch.write();
+      }
+    },
+    close: () => database.close(),
+  };
+}
+
+function keyValuePeer(family, open, durability) {
+  return {
+    family,
+    durability,
+    seed: async (directory, count, bytes) => {
+      const driver = await open(directory);
+      await driver.seed(count, bytes);
+      await driver.close();
+    },
+    open,
+  };
+}
+
+export const keyValuePeers = {
+  "lmdb noSync": keyValuePeer("lmdb", (directory) => openLmdb(directory, true), "process crash"),
+  "lmdb sync": keyValuePeer("lmdb", (directory) => openLmdb(directory, false), "power loss"),
+  "classic-level": keyValuePeer("level", (directory) => openLevel(directory, false), "process crash"),
+  "classic-level sync": keyValuePeer("level", (directory) => openLevel(directory, true), "power loss"),
+};

@@ -1,0 +1,208 @@
+/**
+ * `npm run bench [-- --quick | --full] [--only TRIAL]...`: builds the package, installs the peers, and runs every trial for
+ * every peer in a process of its own, the repetitions of the peers taking turns. Writes bench/results/latest.json and
+ * docs/benchmarks.md, and prints the goals. `--goals` only prints them from the last results.
+ */
+
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { cpus, release, tmpdir, totalmem } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { build } from "../scripts/build.mjs";
+import { checkGoals, printGoals } from "./goals.mjs";
+import { peers } from "./peers/index.mjs";
+import { writeReport } from "./report.mjs";
+import { summarize } from "./statistics.mjs";
+import { trials } from "./trials/index.mjs";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const resultsPath = path.join(here, "results", "latest.json");
+const childMsMax = 300_000;
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    full: { type: "boolean", default: false },
+    goals: { type: "boolean", default: false },
+    report: { type: "boolean", default: false },
+    only: { type: "string", multiple: true },
+    directory: { type: "string" },
+    "lts-node": { type: "string", default: process.env.BENCH_LTS_NODE ?? "" },
+  },
+});
+const mode = values.full ? "full" : values.quick ? "quick" : "standard";
+const seconds = { quick: 0.8, standard: 2, full: 3 }[mode];
+const repetitions = { quick: 3, standard: 5, full: 7 }[mode];
+
+if (values.goals || values.report) {
+  const results = JSON.parse(readFileSync(resultsPath, "utf8"));
+  if (values.report) writeReport(results);
+  printGoals(checkGoals(results));
+} else await bench();
+
+async function bench() {
+  build();
+  installPeers();
+  const chosen = trials.filter(({ name }) => values.only === undefined || values.only.includes(name));
+  if (chosen.length === 0) throw new Error(`the trials are ${trials.map(({ name }) => name).join(", ")}`);
+  const root = mkdtempSync(path.join(values.directory ?? tmpdir(), "sessiondir-bench-"));
+  const startedMs = Date.now();
+  const missing = new Map();
+  const measured = [];
+  try {
+    for (const trial of chosen) {
+      for (const given of trial.cases) {
+        if (given.onlyFull && mode !== "full") continue;
+        measured.push(await runCase(root, trial, given, missing));
+      }
+    }
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+  const results = { machine: describeMachine(root), mode, tookSeconds: (Date.now() - startedMs) / 1_000 };
+  const kept = values.only === undefined ? [] : keptFromBefore(chosen);
+  results.missing = Object.fromEntries(missing);
+  results.trials = [...kept, ...measured];
+  mkdirSync(path.dirname(resultsPath), { recursive: true });
+  writeFileSync(resultsPath, `${JSON.stringify(results, null, 2)}\n`);
+  writeReport(results);
+  printGoals(checkGoals(results));
+  console.log(`\n${resultsPath} and docs/benchmarks.md written, ${Math.round(results.tookSeconds)} s`);
+}
+
+/** With `--only`, the other trials keep the results of the run before: each carries the mode it was run in. */
+function keptFromBefore(chosen) {
+  if (!existsSync(resultsPath)) return [];
+  const names = new Set(chosen.map(({ name }) => name));
+  return JSON.parse(readFileSync(resultsPath, "utf8")).trials.filter(({ trial }) => !names.has(trial));
+}
+
+function installPeers() {
+  if (existsSync(path.join(here, "node_modules", ".package-lock.json"))) return;
+  console.log("Installing the peers ...");
+  // Optional packages: one that cannot be installed or built here is left out, and its goals are "not measured".
+  spawnSync("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock"], { cwd: here, stdio: "inherit" });
+}
+
+async function runCase(root, trial, given, missing) {
+  const figuresOf = new Map();
+  const count = trial.repetitions === undefined ? repetitions : Math.min(trial.repetitions, repetitions + 2);
+  for (let repetition = 0; repetition < count; repetition += 1) {
+    for (const peerName of given.peers) {
+      if (missing.has(peerName)) continue;
+      try {
+        const directory = await prepare(root, trial, given, peerName, repetition);
+        const job = { trial: trial.role, peerName, directory, seconds, ...given };
+        if (repetition === 0) for (let run = 0; run < (given.warmUpRuns ?? 0); run += 1) await runChild(job, trial);
+        const figures = await runChild(job, trial);
+        if (!figuresOf.has(peerName)) figuresOf.set(peerName, []);
+        figuresOf.get(peerName).push(figures);
+        if (given.fromLegacy) rmSync(directory, { recursive: true });
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+        missing.set(peerName, firstLine(error.message));
+      }
+    }
+  }
+  const result = { trial: trial.name, title: trial.title, figure: trial.figure, label: given.label, mode };
+  result.lowerIsBetter = trial.lowerIsBetter === true;
+  result.sessions = given.sessions;
+  result.peers = Object.fromEntries([...figuresOf].map(([name, all]) => [name, summarizeAll(name, all)]));
+  printCase(result);
+  return result;
+}
+
+function summarizeAll(peerName, all) {
+  const names = Object.keys(all[0]).filter((name) => typeof all[0][name] === "number");
+  const figures = Object.fromEntries(names.map((name) => [name, summarize(all.map((figures) => figures[name]))]));
+  return { durability: peers[peerName].durability, figures };
+}
+
+/** The seeded store of a peer's family and size; peers of one family share it. A migration gets a legacy file of its own. */
+async function prepare(root, _trial, { sessions, bytes, fromLegacy }, peerName, repetition) {
+  const family = fromLegacy ? "legacy" : peers[peerName].family;
+  const seeded = path.join(root, `${family}-${sessions}-${bytes}`);
+  if (!existsSync(seeded)) {
+    const seeder = fromLegacy ? "legacy whole file" : peerName;
+    await runChild({ trial: "seed", peerName: seeder, directory: seeded, sessions, bytes }, {});
+  }
+  if (!fromLegacy) return seeded;
+  const copy = path.join(root, `take-over-${sessions}-${repetition}`);
+  cpSync(seeded, copy, { recursive: true });
+  return copy;
+}
+
+function runChild(job, { nodeOptions = [] }) {
+  const program = fileURLToPath(new URL("./child.mjs", import.meta.url));
+  const node =
+    job.peerName.startsWith("node:sqlite") && values["lts-node"] !== "" ? values["lts-node"] : process.execPath;
+  return new Promise((resolve, reject) => {
+    const from = performance.now();
+    const child = spawn(node, ["--no-warnings", ...nodeOptions, program, JSON.stringify(job)], {
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: childMsMax,
+      killSignal: "SIGKILL",
+    });
+    let [output, complaints] = ["", ""];
+    child.stdout.on("data", (chunk) => {
+      output += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      complaints += chunk;
+    });
+    child.once("close", (status, signal) => {
+      const processMs = performance.now() - from;
+      if (status !== 0)
+        reject(new Error(`${job.peerName}, ${job.trial}: ended with ${status ?? signal}\n${complaints}`));
+      else resolve(output === "" ? {} : { ...JSON.parse(output), processMs });
+    });
+  });
+}
+
+function isMissing({ message }) {
+  return /ERR_MODULE_NOT_FOUND|Cannot find (module|package)|Could not locate the bindings|No such built-in module|ERR_UNKNOWN_BUILTIN_MODULE|No native build|invalid ELF/i.test(
+    message,
+  );
+}
+
+function firstLine(text) {
+  return (
+    text
+      .split("\n")
+      .find((line) => /Error|Cannot|Could not|No such|No native/.test(line))
+      ?.trim() ?? text.slice(0, 120)
+  );
+}
+
+function printCase({ title, label, figure, peers: all }) {
+  console.log(`\n${title} - ${label}`);
+  for (const [name, { figures }] of Object.entries(all)) {
+    const { median, least, greatest } = figures[figure];
+    console.log(`  ${name.padEnd(26)} ${format(median).padStart(12)}   (${format(least)} to ${format(greatest)})`);
+  }
+}
+
+function format(value) {
+  return value >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
+}
+
+function describeMachine(root) {
+  const fileSystems = {
+    61267: "ext4",
+    16914836: "tmpfs",
+    1481003842: "xfs",
+    2435016766: "btrfs",
+    2035054128: "overlay",
+  };
+  const { type } = statfsSync(path.dirname(root));
+  return {
+    node: process.version,
+    platform: `${process.platform} ${process.arch} ${release()}`,
+    cores: cpus().length,
+    processor: cpus()[0]?.model ?? "unknown",
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    fileSystem: fileSystems[type] ?? `type ${type}`,
+  };
+}

@@ -1,0 +1,212 @@
+/**
+ * All trials: what runs in a process of its own (`roles`), and which trial runs with which peers and sizes (`trials`).
+ * A size of `undefined` for a mode leaves it out there.
+ */
+
+import * as manyProcesses from "./many-processes.mjs";
+import * as oneProcess from "./one-process.mjs";
+
+export const roles = { ...oneProcess, ...manyProcesses };
+
+const ours = ["sessiondir interval"];
+const crashPeers = [
+  "sessiondir interval",
+  "better-sqlite3 OFF",
+  "better-sqlite3 NORMAL",
+  "node:sqlite NORMAL",
+  "lmdb noSync",
+  "classic-level",
+];
+const powerPeers = ["sessiondir commit", "better-sqlite3 FULL", "node:sqlite FULL", "lmdb sync", "classic-level sync"];
+const wholePeers = ["legacy whole file", "json backend", "file per session"];
+const kilobyte = { bytes: 1_024 };
+
+/** name, title, the role, its figure, which way is better, and the cases: peers and sizes. */
+export const trials = [
+  {
+    name: "update-serial",
+    title: "Updates of one session at a time, per second",
+    role: "updateSerial",
+    figure: "perSecond",
+    cases: [
+      {
+        label: "10,000 sessions of 1 KB",
+        sessions: 10_000,
+        ...kilobyte,
+        peers: [...crashPeers, ...powerPeers, ...wholePeers],
+      },
+    ],
+  },
+  {
+    name: "floor",
+    title: "The floor: one stringify and one append, per second",
+    role: "floor",
+    figure: "perSecond",
+    cases: [{ label: "1 KB", sessions: 10_000, ...kilobyte, peers: ours }],
+  },
+  {
+    name: "update-in-flight",
+    title: "Updates with 64 in flight, per second",
+    role: "updateInFlight",
+    figure: "perSecond",
+    cases: [{ label: "10,000 sessions of 1 KB", sessions: 10_000, ...kilobyte, peers: [...powerPeers, ...ours] }],
+  },
+  {
+    name: "patch-field",
+    title: "One field of one session patched, microseconds",
+    role: "patchField",
+    figure: "meanUs",
+    lowerIsBetter: true,
+    cases: [1, 40, 230].map((kilobytes) => ({
+      label: `${kilobytes} KB`,
+      sessions: 100,
+      bytes: kilobytes * 1_024,
+      peers: ["sessiondir interval", "better-sqlite3 NORMAL", "lmdb noSync"],
+    })),
+  },
+  {
+    name: "get-warm",
+    title: "Reads of sessions that were read before, per second",
+    role: "getWarm",
+    figure: "perSecond",
+    cases: [{ label: "10,000 sessions of 1 KB", sessions: 10_000, ...kilobyte, peers: [...crashPeers, ...wholePeers] }],
+  },
+  {
+    name: "get-cold",
+    title: "A fresh process opens the store and reads one session, milliseconds (without the start of Node)",
+    role: "coldGet",
+    figure: "ms",
+    lowerIsBetter: true,
+    repetitions: 7,
+    cases: [1_000, 100_000, 1_000_000].map((sessions) => ({
+      label: `${sessions.toLocaleString("en")} sessions`,
+      sessions,
+      ...kilobyte,
+      onlyFull: sessions > 100_000,
+      peers: ["sessiondir interval", "better-sqlite3 NORMAL", "lmdb noSync"],
+    })),
+  },
+  {
+    name: "list-warm",
+    title: "Lists of the newest 50, per second",
+    role: "listWarm",
+    figure: "perSecond",
+    cases: [10_000, 100_000].map((sessions) => ({
+      label: `${sessions.toLocaleString("en")} sessions`,
+      sessions,
+      ...kilobyte,
+      peers: [
+        "sessiondir interval",
+        "better-sqlite3 NORMAL",
+        ...(sessions === 10_000 ? ["node:sqlite NORMAL", "lmdb noSync"] : []),
+      ],
+    })),
+  },
+  {
+    name: "list-cold",
+    title: "A fresh process opens the store and lists the newest 50, milliseconds (with the start of Node)",
+    role: "coldList",
+    figure: "processMs",
+    lowerIsBetter: true,
+    repetitions: 7,
+    cases: [10_000, 100_000, 1_000_000].map((sessions) => ({
+      label: `${sessions.toLocaleString("en")} sessions`,
+      sessions,
+      ...kilobyte,
+      onlyFull: sessions > 100_000,
+      // The first list of a store that was seeded behind its back builds what later ones use.
+      warmUpRuns: 1,
+      peers: ["sessiondir interval", "better-sqlite3 NORMAL"],
+    })),
+  },
+  {
+    name: "scan",
+    title: "Every session of the store read, milliseconds",
+    role: "scanAll",
+    figure: "ms",
+    lowerIsBetter: true,
+    cases: [
+      { label: "10,000 sessions of 1 KB", sessions: 10_000, ...kilobyte, peers: [...crashPeers, "legacy whole file"] },
+    ],
+  },
+  {
+    name: "processes-different",
+    title: "Processes that update different sessions, updates per second in all",
+    role: "writersOfDifferentSessions",
+    figure: "perSecond",
+    cases: [1, 2, 4].map((processes) => ({
+      label: `${processes} processes`,
+      processes,
+      sessions: 10_000,
+      ...kilobyte,
+      peers: ["sessiondir interval", "better-sqlite3 NORMAL", "lmdb noSync"],
+    })),
+  },
+  {
+    name: "processes-same",
+    title: "Processes that update one session, updates per second in all",
+    role: "writersOfOneSession",
+    figure: "perSecond",
+    cases: [2, 4].map((processes) => ({
+      label: `${processes} processes`,
+      processes,
+      sessions: 10_000,
+      ...kilobyte,
+      peers: ["sessiondir interval", "better-sqlite3 NORMAL", "lmdb noSync"],
+    })),
+  },
+  {
+    name: "watch",
+    title: "A change until the watcher of another process has it, microseconds",
+    role: "changeSeenElsewhere",
+    figure: "p50Us",
+    lowerIsBetter: true,
+    cases: [{ label: "1,000 sessions", sessions: 1_000, ...kilobyte, peers: ours }],
+  },
+  {
+    name: "migrate",
+    title: "A legacy file taken over, milliseconds",
+    role: "migrate",
+    figure: "ms",
+    lowerIsBetter: true,
+    repetitions: 1,
+    cases: [
+      { label: "10,000 sessions of 1 KB", sessions: 10_000, ...kilobyte, peers: ours, fromLegacy: true },
+      { label: "240 sessions, 56 MB", sessions: 240, bytes: 230 * 1_024, peers: ours, fromLegacy: true },
+    ],
+  },
+  {
+    name: "memory",
+    title: "Resident memory after touching every session, beyond an idle Node, MB",
+    role: "memoryAfterTouching",
+    figure: "beyondIdleMb",
+    lowerIsBetter: true,
+    repetitions: 1,
+    nodeOptions: ["--expose-gc"],
+    cases: [100_000, 1_000_000].map((sessions) => ({
+      label: `${sessions.toLocaleString("en")} sessions`,
+      sessions,
+      touched: sessions,
+      ...kilobyte,
+      onlyFull: sessions > 100_000,
+      peers: ours,
+    })),
+  },
+  {
+    name: "event-loop",
+    title: "Delay of the event loop that checkpoints add, p99 in milliseconds",
+    role: "eventLoopDelay",
+    figure: "addedP99Ms",
+    lowerIsBetter: true,
+    cases: [{ label: "10,000 sessions of 1 KB", sessions: 10_000, ...kilobyte, peers: ours }],
+  },
+  {
+    name: "reader-latency",
+    title: "A read while checkpoints, verify and a 30 s callback run, p99 in microseconds",
+    role: "readerLatency",
+    figure: "p99Us",
+    lowerIsBetter: true,
+    repetitions: 1,
+    cases: [{ label: "10,000 sessions of 1 KB", sessions: 10_000, ...kilobyte, peers: ours }],
+  },
+];
