@@ -6,6 +6,7 @@
 
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { loadKernelLocks } from "./kernel-lock.js";
 import { findLockHolder } from "./lock-holder.js";
@@ -49,6 +50,7 @@ export function createNodePort(): Port {
       return openDirectoryAt(real, addressesByDescriptor ? path.resolve(directoryPath) : real);
     },
     openDirectory: (parent, name) => openDirectoryAt(address(parent, name), path.join(parent.displayPath, name)),
+    realPath: (somePath) => fs.realpathSync.native(somePath),
     closeDirectory: (directory) => {
       const { descriptor } = directory as NodeDirectory;
       if (descriptor >= 0) fs.closeSync(descriptor);
@@ -124,6 +126,7 @@ export function createNodePort(): Port {
     processId: process.pid,
     inspectProcess,
     userId: process.geteuid?.(),
+    homeDirectory: findHomeDirectory(),
   };
 }
 
@@ -133,6 +136,15 @@ let shared: Port | undefined;
 export function nodePort(): Port {
   shared ??= createNodePort();
   return shared;
+}
+
+/** A user without an entry in the system's list has none. */
+function findHomeDirectory(): string | undefined {
+  try {
+    return os.homedir() || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function openDirectoryAt(where: string, displayPath: string): NodeDirectory {

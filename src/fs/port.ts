@@ -68,6 +68,11 @@ export interface Port {
   /** Opens a directory by a path that its user chose, links and all; from then on only names inside it are used. */
   openRoot(path: string): Directory;
   openDirectory(parent: Directory, name: string): Directory;
+  /**
+   * The path without links and dots, of anything that exists. For comparing and for messages: between this call and the
+   * next one somebody may swap what lies there, so whoever acts on it opens a directory and looks again.
+   */
+  realPath(path: string): string;
   closeDirectory(directory: Directory): void;
   statDirectory(directory: Directory): FileStat;
   /** All entries, in no particular order. Throws `EOVERFLOW` when there are more than `entriesMax`. */
@@ -132,6 +137,8 @@ export interface Port {
   inspectProcess(processId: number): ProcessState;
   /** The effective user, or `undefined` where the platform has none. */
   readonly userId: number | undefined;
+  /** The home directory that the system knows for this user; `undefined` where it knows none. */
+  readonly homeDirectory: string | undefined;
 }
 
 /** True when `error` carries one of these POSIX codes. */

@@ -54,12 +54,20 @@ export abstract class InterceptedPort implements Port {
     return this.inner.userId;
   }
 
+  get homeDirectory(): string | undefined {
+    return this.inner.homeDirectory;
+  }
+
   openRoot(path: string): Directory {
     return this.intercept({ method: "openRoot", path }, () => this.inner.openRoot(path));
   }
 
   openDirectory(parent: Directory, name: string): Directory {
     return this.#onName("openDirectory", parent, name, () => this.inner.openDirectory(parent, name));
+  }
+
+  realPath(path: string): string {
+    return this.intercept({ method: "realPath", path }, () => this.inner.realPath(path));
   }
 
   closeDirectory(directory: Directory): void {

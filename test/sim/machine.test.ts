@@ -477,3 +477,19 @@ test("the images after a reboot can be worked on like any machine", async () => 
     assert.ok(image.snapshotDurable()["/store/lock"] !== undefined);
   }
 });
+
+test("a real path follows every link, and a ring, a missing name or a file on the way has none", () => {
+  const machine = makeMachine();
+  machine.makeDirectory("/store/folder");
+  machine.writeFile("/store/folder/file", "");
+  machine.makeSymlink("folder", "/store/link");
+  machine.makeSymlink("/store/link/file", "/absolute");
+  machine.makeSymlink("ring", "/store/ring");
+  const port = machine.process("one");
+  assert.equal(port.realPath("/store/link/../link/./file"), "/store/folder/file");
+  assert.equal(port.realPath("/absolute"), "/store/folder/file");
+  assert.equal(port.realPath("/store/.."), "/");
+  throwsCode("ENOENT", () => port.realPath("/store/link/missing"));
+  throwsCode("ELOOP", () => port.realPath("/store/ring"));
+  throwsCode("ENOTDIR", () => port.realPath("/store/folder/file/below"));
+});

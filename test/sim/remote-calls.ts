@@ -48,6 +48,8 @@ export function callRemotely(slot: RemoteState, method: string, p: readonly unkn
       return keep(slot, process.openRoot(p[0] as string));
     case "openDirectory":
       return keep(slot, process.openDirectory(first(), p[1] as string));
+    case "realPath":
+      return process.realPath(p[0] as string);
     case "closeDirectory":
       return process.closeDirectory(first());
     case "statDirectory":

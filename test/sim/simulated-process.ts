@@ -40,6 +40,7 @@ export interface ProcessOptions {
   readonly openFilesMax?: number;
   /** Added to this process's wall clock. */
   readonly clockSkewMs?: number;
+  readonly homeDirectory?: string;
 }
 
 export type ProcessOutcome<T> =
@@ -68,6 +69,7 @@ export class SimulatedProcess implements Port {
   readonly name: string;
   readonly processId: number;
   readonly userId: number | undefined;
+  readonly homeDirectory: string | undefined;
   readonly lockFamily = "simulated";
   readonly machine: SimulatedMachine;
   /** As `inspectProcess` tells it. */
@@ -89,6 +91,7 @@ export class SimulatedProcess implements Port {
     this.processId = processId;
     this.startTime = Math.floor(machine.nowMs);
     this.userId = "userId" in options ? options.userId : 1000;
+    this.homeDirectory = options.homeDirectory;
     this.openFilesMax = options.openFilesMax ?? 1024;
     this.clockSkewMs = options.clockSkewMs ?? 0;
     this.#random = machine.random.branch();
@@ -150,7 +153,16 @@ export class SimulatedProcess implements Port {
   openRoot(path: string): Directory {
     this.#enter();
     if (!path.startsWith("/")) throw new SystemError("EINVAL", "open", path);
-    return this.#open(this.#resolve(path), "directory", path);
+    const { inode } = this.#resolve(path);
+    if (inode.kind === "symlink") throw new SystemError("ELOOP", "open", path);
+    if (inode.kind !== "directory") throw new SystemError("ENOTDIR", "open", path);
+    return this.#open(inode, "directory", path);
+  }
+
+  realPath(path: string): string {
+    this.#enter();
+    if (!path.startsWith("/")) throw new SystemError("EINVAL", "realpath", path);
+    return this.#resolve(path, "every link").realPath;
   }
 
   openDirectory(parent: Directory, name: string): Directory {
@@ -556,35 +568,32 @@ export class SimulatedProcess implements Port {
     };
   }
 
-  /** Follows symlinks everywhere but in the last component. */
-  #resolve(path: string): DirectoryInode {
+  /** Follows symlinks, in the last component only when asked. */
+  #resolve(path: string, follows?: "every link"): { inode: Inode; realPath: string } {
     const left = path.split("/").reverse();
-    const above: DirectoryInode[] = [];
-    let directory = this.machine.disk.root;
+    const root: Inode = this.machine.disk.root;
+    const steps: { name: string; inode: Inode }[] = [];
     let followed = 0;
     while (left.length > 0) {
       const name = left.pop()!;
       if (name === "" || name === ".") continue;
+      const here = steps.at(-1)?.inode ?? root;
+      if (here.kind !== "directory") throw new SystemError("ENOTDIR", "open", path);
       if (name === "..") {
-        directory = above.pop() ?? this.machine.disk.root;
+        steps.pop();
         continue;
       }
-      const inode = this.#lookup(directory, name, "open");
-      if (inode.kind === "symlink") {
-        const isLast = left.every((step) => step === "" || step === ".");
-        if (isLast || ++followed > 40) throw new SystemError("ELOOP", "open", path);
+      const inode = this.#lookup(here, name, "open");
+      const isLast = left.every((step) => step === "" || step === ".");
+      if (inode.kind === "symlink" && (follows === "every link" || !isLast)) {
+        if (++followed > 40) throw new SystemError("ELOOP", "open", path);
         left.push(...symlinkSteps(inode));
-        if (inode.target.startsWith("/")) {
-          directory = this.machine.disk.root;
-          above.length = 0;
-        }
+        if (inode.target.startsWith("/")) steps.length = 0;
         continue;
       }
-      if (inode.kind !== "directory") throw new SystemError("ENOTDIR", "open", path);
-      above.push(directory);
-      directory = inode;
+      steps.push({ name, inode });
     }
-    return directory;
+    return { inode: steps.at(-1)?.inode ?? root, realPath: `/${steps.map(({ name }) => name).join("/")}` };
   }
 }
 

@@ -40,6 +40,8 @@ interface RemoteHandle {
 export class WorkerPort implements Port {
   readonly processId: number;
   readonly userId: number | undefined;
+  /** Of what programs in workers do, nothing needs one. */
+  readonly homeDirectory = undefined;
   readonly lockFamily: string;
   isKilled = false;
   readonly #name: string;
@@ -73,6 +75,10 @@ export class WorkerPort implements Port {
 
   openDirectory(parent: Directory, name: string): Directory {
     return this.#handle(this.ask("openDirectory", [idOf(parent), name]));
+  }
+
+  realPath(path: string): string {
+    return this.ask("realPath", [path]) as string;
   }
 
   closeDirectory(directory: Directory): void {

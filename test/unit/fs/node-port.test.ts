@@ -202,3 +202,17 @@ test("kernel locks: one exclusive holder, or several shared ones; free again whe
     port.close(third);
   });
 });
+
+test("a real path has neither links nor dots, and what is missing or a ring of links has none", { skip }, async () => {
+  await withDirectory((_directory, parent) => {
+    const real = fs.realpathSync(parent);
+    fs.mkdirSync(path.join(parent, "folder"));
+    fs.writeFileSync(path.join(parent, "folder", "file"), "");
+    fs.symlinkSync("folder", path.join(parent, "link"));
+    fs.symlinkSync("ring", path.join(parent, "ring"));
+    assert.equal(port.realPath(path.join(parent, "link", "..", "link", "file")), path.join(real, "folder", "file"));
+    assert.throws(() => port.realPath(path.join(parent, "link", "missing")), { code: "ENOENT" });
+    assert.throws(() => port.realPath(path.join(parent, "ring")), { code: "ELOOP" });
+    assert.throws(() => port.realPath(path.join(parent, "folder", "file", "below")), { code: "ENOTDIR" });
+  });
+});
