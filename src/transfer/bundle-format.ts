@@ -143,6 +143,7 @@ function toGenerations(value: unknown): readonly Generation[] | undefined {
 }
 
 function toTrailer(fields: Readonly<Record<string, unknown>>): BundleTrailer {
+  refuseOtherFields(fields, ["end", "sessions", "contentSha256", "bytesSha256", "damaged"]);
   const { end, sessions, contentSha256, bytesSha256, damaged } = fields;
   const isHash = (value: unknown): value is string => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
   const isCount = Number.isSafeInteger(sessions) && (sessions as number) >= 0;

@@ -75,12 +75,16 @@ export async function copyStore(
   requirePolicy(options.onConflict, where);
   const port = options.port ?? nodePort();
   const from = await openForReading(port, source, where);
+  let to: Backend | undefined;
   try {
-    return await copyFrom(port, from, options, async (keyRule) => {
-      if (options.dryRun) return openForReadingIfExists(port, target, where);
-      return openForWriting(port, target, keyRule, where, options.logger);
+    return await copyBackends(port, from, options, async (keyRule) => {
+      to = await (options.dryRun
+        ? openForReadingIfExists(port, target, where)
+        : openForWriting(port, target, keyRule, where, options.logger));
+      return to;
     });
   } finally {
+    await to?.close();
     await from.close();
   }
 }
@@ -90,8 +94,8 @@ export function requirePolicy(policy: unknown, operation: string): void {
   throw invalidOption(operation, `the option onConflict is ${conflictPolicies.map((name) => `"${name}"`).join(", ")}`);
 }
 
-/** The target is opened - and perhaps created - only when it is known that there is something to copy. */
-async function copyFrom(
+/** Between open stores. The target is opened - and perhaps created - only when there is something to copy. */
+export async function copyBackends(
   port: Port,
   source: Backend,
   options: CopyOptions,
@@ -105,13 +109,9 @@ async function copyFrom(
     const first = await sessions.next();
     if (first.done && !(options.allowEmpty && damaged.length === 0)) throw nothingToCopy(source, damaged);
     const target = await openTarget(source.keyRule);
-    try {
-      if (target !== undefined) requireDifferentStores(source, target);
-      const remaining = prepend(first.done ? undefined : first.value, sessions);
-      return await copyBetween(port, source, remaining, target, damaged, options);
-    } finally {
-      await target?.close();
-    }
+    if (target !== undefined) requireDifferentStores(source, target);
+    const remaining = prepend(first.done ? undefined : first.value, sessions);
+    return await copyBetween(port, source, remaining, target, damaged, options);
   } finally {
     await sessions.return?.();
   }

@@ -111,6 +111,15 @@ export class RestorePlace {
   async publish(): Promise<void> {
     await this.#moveOut(this.location.directoryName);
     await this.port.syncDirectory(this.parent);
+    this.#makeLockFiles();
+  }
+
+  /** P21: readers that may not create them find them. */
+  #makeLockFiles(): void {
+    const { port, parent, location } = this;
+    for (const name of Object.values(layout.lockNames(location.directoryName))) {
+      LockFile.open(port, parent, name, { uid: port.userId }, false).close();
+    }
   }
 
   /**

@@ -88,11 +88,10 @@ export async function restoreBackup(
     return await (options.dryRun ? RestorePlace.look(port, location, work) : RestorePlace.hold(port, location, work));
   } catch (error) {
     if (typeof (error as { code?: unknown } | undefined)?.code !== "string") throw error;
-    throw fromSystemError(error, {
-      operation: "restore the backup",
-      path: location.parentPath,
-      ...(hasCode(error, "ENOENT") ? { nextStep: "The folder of the store must exist: make it first." } : {}),
-    });
+    const details = { operation: "restore the backup", path: location.parentPath };
+    if (!hasCode(error, "ENOENT")) throw fromSystemError(error, details);
+    const nextStep = "Make it first.";
+    throw new SessionStoreError("not_found", "there is no such folder", { ...details, nextStep, cause: error });
   } finally {
     bundle.close();
   }

@@ -38,6 +38,18 @@ export function storeFenced(files: StoreFiles): SessionStoreError {
       },
     );
   }
+  if (files.port.statName(files.parent, files.location.directoryName) !== undefined) {
+    return new SessionStoreError(
+      "store_fenced",
+      "another store, restored from a backup, was put in the place of this one",
+      {
+        path: directoryPath,
+        onDisk:
+          "The directory of this store was renamed aside with every acknowledged commit; nothing is written to it any more.",
+        nextStep: "Close this store and open it again.",
+      },
+    );
+  }
   const backupName = readRollbackDetails(files.port, files.parent, files.location.directoryName)?.backupDirectory;
   const backup = backupName === undefined ? "aside" : `to ${path.join(files.location.parentPath, backupName)}`;
   return new SessionStoreError("store_fenced", `the store was rolled back: its sessions are in ${legacyPath} now`, {
