@@ -36,6 +36,13 @@ export type {
 } from "./contract.js";
 export { SessionStoreError, type SessionStoreErrorCode, type SessionStoreErrorDetails } from "./errors.js";
 export type { Limits } from "./limits.js";
+export {
+  type Detection,
+  type DetectionStatus,
+  type DetectOptions,
+  detectSessionStore,
+  type RefusedKey,
+} from "./migrate/detect.js";
 export { openSessionStore } from "./open.js";
 export type {
   CliSessionBinding,

@@ -94,7 +94,14 @@ async function openDirectory(port: Port, location: StoreLocation, options: Check
     inspectWithoutLock(port, location, { ...options, migrate: "never" });
     throw nothingToRead(location);
   }
-  await createOrTakeOver(port, location, { ...options, ignoreMarker: true });
+  try {
+    await createOrTakeOver(port, location, options);
+  } catch (error) {
+    // A rollback came to its end just now.
+    const isRolledBack = hasBeside(port, location, rollbackMarkerName(location.directoryName));
+    if (hasCode(error, "legacy_store") && isRolledBack) return openRolledBack(port, location, options);
+    throw error;
+  }
   try {
     return await openExisting(port, location, options);
   } catch (error) {

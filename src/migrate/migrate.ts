@@ -26,6 +26,7 @@ import {
 import { takenOf } from "./merge-plan.js";
 import { readOpenClawDirectory } from "./openclaw-directory.js";
 import { emptyResult, type MigrationResult } from "./result.js";
+import { openPastFence } from "./rollback-recovery.js";
 import { rolledBack, type Survey, survey } from "./survey.js";
 import * as takeOver from "./take-over.js";
 
@@ -71,7 +72,8 @@ export async function migrateStore(location: string, options: MigrateOptions = {
     },
   };
   try {
-    const result = await migrate(run);
+    const fenceOptions = { readOnly: run.dryRun, limits: run.rules.limits, logger: options.logger };
+    const result = await openPastFence(run.port, place, fenceOptions, () => migrate(run));
     if (result.outcome === "migrated" && !run.dryRun) {
       const many = countOf(result.migratedEntries, "session", "sessions");
       options.logger?.info?.(`took ${many} over from ${result.storePath}`, { backupPath: result.backupPath });

@@ -47,8 +47,6 @@ export interface CreateOrTakeOverOptions extends TakeOverOptions {
   /** "never": a legacy file is a `legacy_store` error. */
   readonly migrate: "auto" | "never";
   readonly logger?: Logger | undefined;
-  /** Take over what a rollback left, as if it had left no marker; the marker stays. */
-  readonly ignoreMarker?: boolean | undefined;
 }
 
 /**
@@ -68,7 +66,6 @@ export async function createOrTakeOver(
     const result = await takeOver(port, location, options, seen, {
       whenNothing: "create",
       forbidden: options.migrate === "never",
-      ignoreMarker: options.ignoreMarker ?? false,
     });
     for (const warning of result.warnings) logger?.warn(warning, { path: result.storePath });
     if (result.outcome === "migrated") {
@@ -97,7 +94,7 @@ export function inspectWithoutLock(
   if (options.migrate === "never") return lookOnly(port, location);
   const { place, legacy, rolledBackMs } = survey(port, location, options);
   if (place.state === "store" || legacy.state === "not_looked_at") return { state: "directory" };
-  if (rolledBackMs !== undefined && !options.ignoreMarker) throw rolledBack(location, rolledBackMs);
+  if (rolledBackMs !== undefined) throw rolledBack(location, rolledBackMs);
   if (place.state === "openclaw" || place.state === "ready") return { state: "missing" };
   return legacy;
 }
@@ -126,7 +123,6 @@ export interface TakeOverMode {
   readonly forbidden?: boolean;
   /** Also what a rollback left; its marker is set aside. */
   readonly force?: boolean;
-  readonly ignoreMarker?: boolean;
 }
 
 /** A source that changes each time while we write its sessions out is not ours yet. */
@@ -163,7 +159,7 @@ export async function takeOver(
       starts += 1;
       if (starts > startsMax) throw invalidLegacy(changing(), location);
       place = mode.forbidden ? { state: "free" } : inspectPlace(port, parent, location);
-      if (!mode.force && !mode.ignoreMarker && hasRollbackMarker(port, parent, location)) {
+      if (!mode.force && hasRollbackMarker(port, parent, location)) {
         throw rolledBack(location, markerTimeMs(port, parent, location));
       }
       if (place.state === "openclaw") {

@@ -18,7 +18,7 @@ test("migrate --dry-run says what it would do and changes nothing", (context) =>
   const before = fingerprint(directory);
   const { status, stdout } = runCommand(["migrate", "--dry-run", "--store", store]);
   assert.equal(status, 0);
-  assert.match(stdout, /would migrate 2 sessions .*nothing was changed/);
+  assert.match(stdout, /would migrate 2 of 2 sessions .*nothing was changed/);
   assert.deepEqual(fingerprint(directory), before);
 });
 

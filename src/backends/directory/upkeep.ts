@@ -4,13 +4,11 @@
  */
 
 import type { FrozenEntry } from "../../contract.js";
-import { openChecked, readWhole } from "../../fs/checked-file.js";
+import { SessionStoreError } from "../../errors.js";
 import type { Directory } from "../../fs/port.js";
-import { hasCode } from "../../fs/port.js";
-import { fixedLimits } from "../../limits.js";
 import { jsonEqual } from "../../sessions/json-equal.js";
 import { writeTemporaryFile } from "./entries/entry-file.js";
-import { formatTrashFile } from "./entries/trash-file.js";
+import { formatTrashFile, readTrashFileIfExists } from "./entries/trash-file.js";
 import { storeGone } from "./journal-errors.js";
 import * as layout from "./layout.js";
 import { LockFile } from "./lock-file.js";
@@ -114,17 +112,11 @@ function listKept(files: StoreFiles, trash: Directory): Map<string, string[]> {
 }
 
 /** What cannot be read is not the entry that we look for. */
-function readKept(files: StoreFiles, trash: Directory, name: string): unknown {
+function readKept(files: StoreFiles, trash: Directory, name: string): FrozenEntry | undefined {
   try {
-    const file = openChecked(files.port, trash, name, "read", files.owner);
-    try {
-      const text = Buffer.from(readWhole(files.port, file, fixedLimits.entryFileBytesMax)).toString("utf8");
-      return (JSON.parse(text) as { entry?: unknown } | null)?.entry;
-    } finally {
-      files.port.close(file);
-    }
+    return readTrashFileIfExists(files, trash, name)?.entry;
   } catch (error) {
-    if (hasCode(error, "EMFILE", "ENFILE", "EIO")) throw error;
-    return undefined;
+    if (error instanceof SessionStoreError && error.code === "entry_damaged") return undefined;
+    throw error;
   }
 }

@@ -10,6 +10,7 @@ import { color, printJson, printLine, safeText, startProgress } from "../termina
 
 interface MigrateOptions extends CommonOptions {
   dryRun?: boolean;
+  force?: boolean;
 }
 
 export function defineMigrate(program: Command): void {
@@ -18,7 +19,9 @@ export function defineMigrate(program: Command): void {
     "migrate --store agents/main/sessions/sessions.json",
   ];
   const description = "take a legacy sessions.json over; the original stays as .bak.<time>";
-  defineCommand(program, "migrate", description, examples, migrate).option("--dry-run", "only say what would be done");
+  defineCommand(program, "migrate", description, examples, migrate)
+    .option("--dry-run", "only say what would be done")
+    .option("--force", "also when the store was rolled back");
 }
 
 async function migrate(options: MigrateOptions): Promise<number> {
@@ -27,6 +30,7 @@ async function migrate(options: MigrateOptions): Promise<number> {
   const progress = startProgress("migrating");
   const result = await migrateStore(findLocation(options), {
     dryRun,
+    force: options.force ?? false,
     onProgress: progress.update,
     logger: warnings,
   }).finally(progress.stop);
@@ -52,11 +56,18 @@ function asError({ error, storePath }: MigrationResult): SessionStoreError {
 }
 
 function describe(result: MigrationResult, dryRun: boolean): string {
-  const { outcome, legacyEntries, migratedEntries, storePath, directoryPath, backupPath } = result;
-  if (outcome === "already_directory") return `Nothing to do: ${safeText(directoryPath)} is a directory store already.`;
+  const { outcome, legacyEntries, migratedEntries, storePath, directoryPath, backupPath, displacedPath } = result;
+  const place = safeText(directoryPath);
+  if (outcome === "already_directory" && backupPath === undefined)
+    return `Nothing to do: ${place} is a directory store already.`;
   if (outcome === "skipped_empty")
     return `Nothing to do: ${safeText(storePath)} holds no session. A gateway that opens it gets an empty store.`;
-  if (dryRun) return `would migrate ${legacyEntries} sessions into ${safeText(directoryPath)}; nothing was changed`;
+  if (dryRun) return `would migrate ${migratedEntries} of ${legacyEntries} sessions into ${place}; nothing was changed`;
+  const done =
+    outcome === "already_directory"
+      ? `${place} is a directory store already; a legacy file beside it held nothing new.`
+      : `${color.green("migrated")} ${migratedEntries} of ${legacyEntries} sessions into ${place}.`;
   const original = backupPath === undefined ? "" : `\nThe original is ${safeText(backupPath)}.`;
-  return `${color.green("migrated")} ${migratedEntries} of ${legacyEntries} sessions into ${safeText(directoryPath)}.${original}`;
+  const displaced = displacedPath === undefined ? "" : `\nThe directory that was there is ${safeText(displacedPath)}.`;
+  return `${done}${original}${displaced}`;
 }
