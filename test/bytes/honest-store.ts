@@ -6,7 +6,7 @@
 
 import { createHash } from "node:crypto";
 import type { SeededRandom } from "../sim/random.js";
-import { canonical, crc32, type StoreBytes } from "./pure-recovery.js";
+import { crc32, type StoreBytes, servedLine } from "./pure-recovery.js";
 
 export interface HonestOptions {
   /** Commits in the whole history; default 3 to 24. */
@@ -37,6 +37,7 @@ interface Known {
   readonly version: number;
   readonly record: string;
   readonly entry: Entry | undefined;
+  readonly generations?: Entry[] | undefined;
 }
 
 const keys = [
@@ -85,8 +86,9 @@ export function makeHonestStore(random: SeededRandom, options: HonestOptions = {
     segment = startSegment(version + 1);
     if (seal !== "suspect") continue;
     const carry = [...touched].map((key) => {
-      const { version: at, record, entry } = known.get(key) as Known;
-      return entry === undefined ? { remove: key, version: at, record } : { put: key, version: at, record, entry };
+      const { version: at, record, entry, generations } = known.get(key) as Known;
+      if (entry === undefined) return { remove: key, version: at, record };
+      return { put: key, version: at, record, entry, ...(generations && { generations }) };
     });
     const origins = { suspectFrom, lastVersion: version, lastRecord, store: incarnation };
     segment.lines.push(recordLine({ carry, ...origins, ...common }));
@@ -102,8 +104,9 @@ export function makeHonestStore(random: SeededRandom, options: HonestOptions = {
   for (const key of keys) {
     const state = (snapshots[random.chance(0.6) ? ahead : checkpointVersion] as Map<string, Known>).get(key);
     if (state?.entry === undefined) continue;
-    const { version, record, entry } = state;
-    entries.set(entryName(key), document({ sessionKey: key, version, record, checksum: "00000000", entry }));
+    const { version, record, entry, generations } = state;
+    const list = generations && { generations };
+    entries.set(entryName(key), document({ sessionKey: key, version, record, checksum: "00000000", ...list, entry }));
   }
   const checkpointRecord = recordAt(snapshots[checkpointVersion] as Map<string, Known>, checkpointVersion);
   const keepsOld = random.chance(0.5);
@@ -140,16 +143,26 @@ function drawOperations(
       .slice(0, chars);
     const now = known.get(key);
     const draw = random.next();
+    const list = random.chance(0.2) && { generations: drawGenerations(random, version) };
     if (now?.entry === undefined || draw < 0.3) {
       return {
         put: key,
+        ...list,
         entry: { sessionId: `id-${version}`, updatedAt: version, text, nested: { list: [1, { ok: true }] } },
       };
     }
     if (draw < 0.4) return { remove: key, ...(random.chance(0.3) && { purge: true }) };
     const set = { updatedAt: version, [random.pick(["text", "label", "model"])]: text };
-    return { patch: key, base: now.version, set, ...(random.chance(0.3) && { unset: ["label"] }) };
+    return { patch: key, base: now.version, set, ...list, ...(random.chance(0.3) && { unset: ["label"] }) };
   });
+}
+
+function drawGenerations(random: SeededRandom, version: number): Entry[] {
+  return Array.from({ length: random.below(3) }, (_, index) => ({
+    sessionId: `generation ${index}`,
+    ...(random.chance(0.5) && { sessionFile: `${index}.jsonl`, actor: "é" }),
+    endedMs: version,
+  }));
 }
 
 function apply(
@@ -166,14 +179,16 @@ function apply(
     entry = { ...known.get(key)?.entry, ...(operation.set as Entry) };
     for (const name of (operation.unset as string[] | undefined) ?? []) delete entry[name];
   }
-  known.set(key, { version, record, entry });
+  const before = operation.patch === undefined ? undefined : known.get(key)?.generations;
+  known.set(key, { version, record, entry, generations: (operation.generations as Entry[] | undefined) ?? before });
   touched.add(key);
 }
 
 function sessionsOf(known: ReadonlyMap<string, Known>): Map<string, string> {
   const sessions = new Map<string, string>();
-  for (const [key, { version, record, entry }] of known) {
-    if (entry) sessions.set(key, `${version}-${record}-${incarnation.slice(0, 12)} ${canonical(entry)}`);
+  for (const [key, { version, record, entry, generations }] of known) {
+    const token = `${version}-${record}-${incarnation.slice(0, 12)}`;
+    if (entry) sessions.set(key, servedLine(token, entry, generations));
   }
   return sessions;
 }

@@ -31,7 +31,7 @@ export type Recovered =
   | {
       readonly kind: "state";
       readonly version: number;
-      /** What is served: key -> version token and entry, in one canonical line. */
+      /** What is served: key -> version token, entry and earlier generations, in one canonical line. */
       readonly sessions: ReadonlyMap<string, string>;
       /** What is reported as damaged: keys, or file names where the key is in the file only. */
       readonly damaged: ReadonlySet<string>;
@@ -49,12 +49,15 @@ interface Change {
   readonly record: string;
   readonly put?: Fields;
   readonly remove?: true;
+  /** put: all there are. patch: from then on; undefined: as before. */
+  readonly generations?: readonly Fields[] | undefined;
   readonly patch?: { readonly base: number; readonly set: Fields; readonly unset: readonly string[] };
 }
 interface Session {
   readonly version: number;
   readonly record: string;
   readonly entry: Fields | undefined;
+  readonly generations?: readonly Fields[] | undefined;
 }
 
 class Refused extends Error {
@@ -92,7 +95,7 @@ function recover(store: StoreBytes, lockFamily: string | undefined): Recovered {
       return;
     }
     const token = `${session.version}-${session.record}-${String(manifest.incarnation).slice(0, 12)}`;
-    sessions.set(key, `${token} ${canonical(session.entry)}`);
+    sessions.set(key, servedLine(token, session.entry, session.generations));
   };
   for (const [key, history] of changes) {
     const session = fold(history, () => readBase(store, manifest, key));
@@ -196,7 +199,8 @@ function readJournal(store: StoreBytes, manifest: ReturnType<typeof readManifest
         for (const state of fields.carry as Fields[])
           add(changes, state, state.version as number, state.record as string);
       } else {
-        if (fields.lastVersion !== last || commits === 0) throw new Refused("store_damaged", "commits before the seal");
+        const isAlone = commits === 0 && fields.seal !== "fenced";
+        if (fields.lastVersion !== last || isAlone) throw new Refused("store_damaged", "commits before the seal");
         seal = fields.seal;
       }
       offset = end + 1;
@@ -315,11 +319,12 @@ function add(changes: Map<string, Change[]>, operation: Fields, version: number,
   changes.set(key, history);
   // Carried states may be known already, and then newer.
   if (history.length > 0 && (history.at(-1) as Change).version > version) return;
-  if (isPut) history.push({ version, record, put: operation.entry as Fields });
+  const generations = generationsOf(operation.generations);
+  if (isPut) history.push({ version, record, put: operation.entry as Fields, generations });
   else if (!isPatch) history.push({ version, record, remove: true });
   else {
     const { base, set, unset = [] } = operation as { base: number; set: Fields; unset?: string[] };
-    history.push({ version, record, patch: { base, set, unset } });
+    history.push({ version, record, patch: { base, set, unset }, generations });
   }
 }
 
@@ -329,21 +334,22 @@ function fold(history: readonly Change[], readBaseOf: () => Session | "damaged")
   const whole = history.findLastIndex((change) => change.patch === undefined);
   let session: Session | "damaged";
   if (whole >= 0) {
-    const { version, record, put } = history[whole] as Change;
-    session = { version, record, entry: put };
+    const { version, record, put, generations } = history[whole] as Change;
+    session = { version, record, entry: put, generations };
     if (put !== undefined && !isStorable(put)) return "damaged";
   } else {
     session = readBaseOf();
   }
   if (session === "damaged") return "damaged";
   const newest = (history.at(-1) as Change).version;
-  for (const { version, record, patch } of history.slice(whole + 1)) {
+  for (const { version, record, patch, generations } of history.slice(whole + 1)) {
     if (version <= session.version || patch === undefined) continue;
     if (patch.base !== session.version || session.entry === undefined) return "damaged";
     const fields: Map<string, unknown> = new Map(Object.entries(session.entry));
     for (const [name, value] of Object.entries(patch.set)) fields.set(name, value);
     for (const name of patch.unset) fields.delete(name);
-    session = { version, record, entry: Object.fromEntries(fields) };
+    const list: readonly Fields[] | undefined = generations ?? session.generations;
+    session = { version, record, entry: Object.fromEntries(fields), generations: list };
   }
   return session.entry !== undefined && session.version === newest && !isStorable(session.entry) ? "damaged" : session;
 }
@@ -362,7 +368,24 @@ function readEntryFile(bytes: Uint8Array): (Session & { key: string; entry: Fiel
   if (!isObject(fields) || !isIntactDocument(bytes)) return undefined;
   const { sessionKey: key, version, record, entry } = fields;
   if (typeof key !== "string" || !isVersion(version) || typeof record !== "string") return undefined;
-  return isObject(entry) && isStorable(entry) ? { key, version, record, entry } : undefined;
+  const generations = generationsOf(fields.generations);
+  return isObject(entry) && isStorable(entry) ? { key, version, record, entry, generations } : undefined;
+}
+
+/** The newest 200 that have the form of a generation; what has not is left out, with whatever else is in them. */
+function generationsOf(value: unknown): Fields[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const list: Fields[] = [];
+  for (const item of value.slice(-200)) {
+    if (!isObject(item) || typeof item.sessionId !== "string" || !Number.isFinite(item.endedMs)) continue;
+    const texts = ["sessionFile", "actor", "reason"].filter((name) => typeof item[name] === "string");
+    list.push(Object.fromEntries(["sessionId", "endedMs", ...texts].map((name) => [name, item[name]])));
+  }
+  return list;
+}
+
+export function servedLine(token: string, entry: unknown, generations: readonly unknown[] | undefined): string {
+  return `${token} ${canonical(entry)}${generations?.length ? ` ${canonical(generations)}` : ""}`;
 }
 
 function nameOfKey(key: string, manifest: Fields): string {

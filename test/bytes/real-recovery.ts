@@ -8,7 +8,7 @@ import { SessionStoreError } from "../../src/errors.js";
 import { openStore, storePath } from "../protocol/simulated-store.js";
 import { SimulatedMachine } from "../sim/machine.js";
 import { lockFamily } from "./honest-store.js";
-import { canonical, type Recovered, recoverPurely, type StoreBytes } from "./pure-recovery.js";
+import { type Recovered, recoverPurely, type StoreBytes, servedLine } from "./pure-recovery.js";
 
 export type Role = "writer" | "reader";
 
@@ -75,14 +75,14 @@ export async function readEverything(backend: Backend): Promise<Opened> {
   const snapshot = await backend.scan({
     onDamaged: ({ key, error }) => damaged.add(key ?? String(error.path?.split("/").at(-1))),
   });
-  for await (const { key, version, entry } of snapshot) {
+  for await (const { key, version, entry, generations } of snapshot) {
     if (sessions.has(key)) return { kind: "broken", because: `the scan gave ${key} twice` };
-    sessions.set(key, `${version} ${canonical(entry)}`);
+    sessions.set(key, servedLine(version, entry, generations));
   }
   const read = await backend.read([...sessions.keys()]);
   for (const [key, line] of sessions) {
     const found = read.get(key);
-    const alone = found && `${found.version} ${canonical(found.entry)}`;
+    const alone = found && servedLine(found.version, found.entry, found.generations);
     if (alone !== line) return { kind: "broken", because: `${key}: the scan says ${line}, a read ${alone}` };
   }
   return { kind: "state", version: Number(/^c(\d+)-/.exec(snapshot.cursor)?.[1]), sessions, damaged };
