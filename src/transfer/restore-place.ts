@@ -51,6 +51,7 @@ export class RestorePlace {
       const { checkpoint } = layout.lockNames(location.directoryName);
       return await underLock(port, parent, checkpoint, "restore the backup", async () => {
         try {
+          await place.#finishInterrupted();
           place.#removeLeftovers();
           return await work(place);
         } finally {
@@ -87,11 +88,8 @@ export class RestorePlace {
   /** Refuses what a restored store would shadow or be shadowed by. */
   requireNothingElse(): void {
     const { port, parent, location } = this;
-    const ready = this.hasStore() ? undefined : findReadyStore(port, parent, location);
     const marker = layout.rollbackMarkerName(location.directoryName);
-    const other = [location.legacyName, ready, marker].find(
-      (name) => name !== undefined && port.statName(parent, name),
-    );
+    const other = [location.legacyName, marker].find((name) => port.statName(parent, name) !== undefined);
     if (other === undefined) return;
     throw new SessionStoreError("conflict", `${other} lies beside the place of the store`, {
       operation: "restore the backup",
@@ -99,6 +97,16 @@ export class RestorePlace {
       onDisk: "Nothing was changed.",
       nextStep: "Finish or undo what it belongs to (a migration or a rollback), or move it away.",
     });
+  }
+
+  /** Lifts the fence of a restore that died between steps 3 and 4. Not for a store that is being rolled back. */
+  async liftFence(limits: Readonly<Limits>): Promise<void> {
+    const store = FenceableStore.open(this.port, this.location, false, limits);
+    try {
+      await store.lift();
+    } finally {
+      store.close();
+    }
   }
 
   /** Where the store is to be built. */
@@ -173,12 +181,25 @@ export class RestorePlace {
     }
   }
 
+  /** Step 5 of somebody who died after step 4. */
+  async #finishInterrupted(): Promise<void> {
+    const { port, parent, location } = this;
+    const ready = this.hasStore() ? undefined : findReadyStore(port, parent, location);
+    if (ready === undefined) return;
+    port.rename(parent, ready, parent, location.directoryName);
+    await port.syncDirectory(parent);
+  }
+
   /** Of restores that died; the lock says that none of them is still at work. */
   #removeLeftovers(): void {
     const { port, parent, location } = this;
     const prefix = layout.stagingName(location.directoryName, restorePrefix);
     for (const { name, kind } of port.list(parent, Number.POSITIVE_INFINITY)) {
-      if (kind === "directory" && name.startsWith(prefix)) removeTreeBestEffort(port, parent, name);
+      if (kind !== "directory") continue;
+      const aside = layout.parseReadyName(location.directoryName, name);
+      // What waits for a place that nobody left for it waits in vain.
+      const waitsInVain = aside !== undefined && this.hasStore() && port.statName(parent, aside) === undefined;
+      if (waitsInVain || name.startsWith(prefix)) removeTreeBestEffort(port, parent, name);
     }
   }
 }

@@ -9,7 +9,7 @@
  */
 
 import { parseStoreLocation } from "../backends/directory/layout.js";
-import type { Logger } from "../contract.js";
+import type { Backend, Logger } from "../contract.js";
 import { fromSystemError, SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import { Pace } from "../fs/pace.js";
@@ -108,7 +108,7 @@ async function restoreInto(
   const dryRun = options.dryRun ?? false;
   const replaces = place.hasStore();
   if (replaces && !options.replace) throw storeExists(place);
-  const live = replaces ? await measureLive(place) : undefined;
+  const live = replaces ? await measureLive(place, limits, dryRun) : undefined;
   if (live !== undefined && !options.acceptLoss) requireNoLoss(place, manifest, live);
   const result: RestoreBackupResult = {
     outcome: manifest.damaged.length === 0 ? "complete" : "partial",
@@ -146,10 +146,9 @@ interface Live {
   readonly lastVersion?: number;
 }
 
-async function measureLive(place: RestorePlace): Promise<Live> {
-  const { port } = place;
+async function measureLive(place: RestorePlace, limits: Readonly<Limits>, dryRun: boolean): Promise<Live> {
   try {
-    const live = await openForReading(port, place.storePath, where);
+    const live = await openLive(place, limits, dryRun);
     try {
       // Before the scan: a commit in between makes the comparison out of date, and must be noticed.
       const lastVersion = Number((await live.stats()).lastVersion);
@@ -172,6 +171,16 @@ async function measureLive(place: RestorePlace): Promise<Live> {
       throw error;
     return {};
   }
+}
+
+async function openLive(place: RestorePlace, limits: Readonly<Limits>, dryRun: boolean): Promise<Backend> {
+  try {
+    return await openForReading(place.port, place.storePath, where);
+  } catch (error) {
+    if (dryRun || !(error instanceof SessionStoreError) || error.code !== "store_fenced") throw error;
+  }
+  await place.liftFence(limits);
+  return await openForReading(place.port, place.storePath, where);
 }
 
 /** Builds the store beside its place and reads it back; its content hash. */
