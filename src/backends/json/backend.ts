@@ -142,7 +142,7 @@ export class JsonBackend implements Backend {
     const view = this.#view();
     const damaged = [...view.unreadable].filter(([, { key }]) => key === undefined || view.damaged.has(key));
     const reports = damaged.map(([name, { key, problem }]): DamagedSession => {
-      return { key: key ?? name, error: damagedEntry(this.#reader.location, key ?? name, problem) };
+      return { key, error: damagedEntry(this.#reader.location, key ?? name, problem) };
     });
     return { cursor: cursorOf(view), [Symbol.asyncIterator]: () => iterate(view, reports, options) };
   }

@@ -76,7 +76,10 @@ export class Committer {
   async #pump(): Promise<void> {
     // A turn later, so that what is committed in one go is saved in one go.
     await Promise.resolve();
-    while (this.#queue.length > 0) await this.#serve();
+    while (this.#queue.length > 0) {
+      // Nobody may be left waiting, and nothing be tried for ever.
+      await this.#serve().catch((error: unknown) => this.#rejectAll(this.#queue.splice(0), error));
+    }
   }
 
   async #serve(): Promise<void> {
@@ -206,8 +209,8 @@ export class Committer {
   /** Those whose time is over; all of them when it was not about time. */
   #rejectAfterWait(error: unknown): void {
     const isTimeout = error instanceof SessionStoreError && error.code === "lock_timeout";
-    const nowMs = this.#reader.port.monotonicMs();
-    const isOver = (pending: Pending) => !isTimeout || pending.deadlineMs <= nowMs;
+    const nowMs = isTimeout ? this.#reader.port.monotonicMs() : Number.POSITIVE_INFINITY;
+    const isOver = (pending: Pending) => pending.deadlineMs <= nowMs;
     const over = this.#queue.filter(isOver);
     this.#queue = this.#queue.filter((pending) => !isOver(pending));
     this.#rejectAll(over, error);

@@ -11,7 +11,6 @@ import { readStableFile } from "../../fs/stable-file.js";
 import { fixedLimits } from "../../limits.js";
 import { parseLegacyText } from "../../sessions/legacy-text.js";
 import { parseBackupName } from "./layout.js";
-import { closeAfter, writeSynced } from "./new-file.js";
 import type { BackupRecord } from "./versions-file.js";
 import { checksumOf } from "./watched-file.js";
 
@@ -51,16 +50,6 @@ export function backupNames(port: Port, parent: Directory, legacyName: string): 
     }
   }
   return found.sort((left, right) => right.ms - left.ms).map(({ name }) => name);
-}
-
-/** Writes the copy under a temporary name and syncs it. The caller renames it. */
-export async function prepareBackup(
-  port: Port,
-  parent: Directory,
-  temporary: string,
-  bytes: Uint8Array,
-): Promise<void> {
-  closeAfter(port, await writeSynced(port, parent, temporary, bytes));
 }
 
 /** Those of the recorded backups that are still there. */

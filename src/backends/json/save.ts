@@ -13,14 +13,14 @@
  */
 
 import { fromSystemError, SessionStoreError } from "../../errors.js";
-import { hasCode } from "../../fs/port.js";
+import { type FileStat, hasCode } from "../../fs/port.js";
 import { readStableFile } from "../../fs/stable-file.js";
 import { fixedLimits } from "../../limits.js";
 import type { Batch } from "./batch.js";
 import { freeBackupName, isTemporaryName, livePathOf, temporaryName, versionsName } from "./layout.js";
 import { closeAfter, removeBestEffort, writeSynced } from "./new-file.js";
 import type { ViewReader } from "./reader.js";
-import { existingBackups, prepareBackup, pruneBackups } from "./rotate.js";
+import { existingBackups, pruneBackups } from "./rotate.js";
 import { advance, type BackupRecord, formatVersionsFile, ledgerFor, type VersionsFile } from "./versions-file.js";
 import type { LiveContent, View } from "./view.js";
 import { checksumOf } from "./watched-file.js";
@@ -88,6 +88,11 @@ function holdsUnwritable(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.values(value).some(holdsUnwritable);
 }
 
+interface TemporaryFile {
+  readonly name: string;
+  readonly stat: FileStat;
+}
+
 class Saving {
   readonly #reader: ViewReader;
   readonly #view: View;
@@ -108,24 +113,24 @@ class Saving {
     const { legacyName } = location;
     const readAtMs = port.nowMs();
     try {
-      const backup = text === undefined ? undefined : await this.#copyLive();
+      const backup = text === undefined ? undefined : this.#planBackup();
       const versions = this.#versions(checksum, text !== undefined, backup?.record);
       const versionsText = Buffer.from(formatVersionsFile(versions));
-      const versionsTemporary = this.#newTemporary();
-      const versionsStat = closeAfter(port, await writeSynced(port, parent, versionsTemporary, versionsText));
-      const liveTemporary = this.#newTemporary();
-      const liveStat =
-        text === undefined ? undefined : closeAfter(port, await writeSynced(port, parent, liveTemporary, text));
+      const writing = [this.#write(versionsText), this.#write(text), this.#write(backup?.bytes)] as const;
+      // To the end of each, also of those beside one that failed: what is still written cannot be removed.
+      await Promise.allSettled(writing);
+      const [versionsFile, liveFile, backupFile] = await Promise.all(writing);
       // A program that knows no locks - an editor - may have written while we did; its change is not to be lost.
       if (this.#reader.current() !== this.#view) throw new ForeignWrite();
-      this.#rename(versionsTemporary, versionsName(legacyName));
-      this.#reader.versionsFile.remember(versionsStat, checksumOf(versionsText), readAtMs);
-      if (backup !== undefined) this.#rename(backup.temporary, backup.record.name);
-      if (liveStat !== undefined) {
-        this.#rename(liveTemporary, legacyName);
-        this.#reader.liveFile.remember(liveStat, checksum, readAtMs);
+      if (backup !== undefined && port.statName(parent, backup.record.name) !== undefined) throw new ForeignWrite();
+      this.#rename(versionsFile.name, versionsName(legacyName));
+      this.#reader.versionsFile.remember(versionsFile.stat, checksumOf(versionsText), readAtMs);
+      if (backup !== undefined && backupFile !== undefined) this.#rename(backupFile.name, backup.record.name);
+      if (liveFile !== undefined) {
+        this.#rename(liveFile.name, legacyName);
+        this.#reader.liveFile.remember(liveFile.stat, checksum, readAtMs);
       }
-      this.#reader.replaceView(this.#nextView(text, checksum, liveStat?.modifiedMs ?? 0, versions), versions);
+      this.#reader.replaceView(this.#nextView(text, checksum, liveFile?.stat.modifiedMs ?? 0, versions), versions);
       await this.#syncNames();
       return this.#prune(versions, backup?.record);
     } catch (error) {
@@ -141,18 +146,27 @@ class Saving {
     }
   }
 
-  /** Step 1 of a rotation; also before comments are lost, which are nobody's backup to remove. */
-  async #copyLive(): Promise<{ temporary: string; record: BackupRecord } | undefined> {
+  /** Before a large file is replaced, and before comments are lost; a copy for these is nobody's to remove. */
+  #planBackup(): { bytes: Uint8Array; record: BackupRecord } | undefined {
     const { port, parent, location, rules } = this.#reader;
     const { live } = this.#view;
     const isLarge = live.sizeBytes > this.#options.rotateBytes;
     if (!isLarge && live.tolerated.length === 0) return undefined;
     const found = readStableFile(port, parent, location.legacyName, rules.limits.legacyFileBytes);
     if (found.state !== "read" || checksumOf(found.bytes) !== live.checksum) throw new ForeignWrite();
-    const temporary = this.#newTemporary();
-    await prepareBackup(port, parent, temporary, found.bytes);
     const record = { name: freeBackupName(port, parent, location.legacyName), checksum: live.checksum };
-    return { temporary, record };
+    return { bytes: found.bytes, record };
+  }
+
+  #write(bytes: Uint8Array): Promise<TemporaryFile>;
+  #write(bytes: Uint8Array | undefined): Promise<TemporaryFile | undefined>;
+  async #write(bytes: Uint8Array | undefined): Promise<TemporaryFile | undefined> {
+    if (bytes === undefined) return undefined;
+    const { port, parent, location } = this.#reader;
+    const name = temporaryName(location.legacyName, port.randomBytes(16));
+    const file = await writeSynced(port, parent, name, bytes);
+    this.#temporary.add(name);
+    return { name, stat: closeAfter(port, file) };
   }
 
   /** With a text, the old state stays in the file beside the new one. */
@@ -211,12 +225,6 @@ class Saving {
     if (tolerated.length === 0) return [];
     const message = `the file had ${tolerated.join(" and ")}; it was written as strict JSON, so comments and the like are only in its copy`;
     return [{ message, fields: { path: livePathOf(location), backup: backup.name } }];
-  }
-
-  #newTemporary(): string {
-    const name = temporaryName(this.#reader.location.legacyName, this.#reader.port.randomBytes(16));
-    this.#temporary.add(name);
-    return name;
   }
 
   #rename(temporary: string, name: string): void {
