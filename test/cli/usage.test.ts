@@ -6,7 +6,19 @@ import path from "node:path";
 import test from "node:test";
 import { runCommand, temporaryDirectory } from "./command-line.js";
 
-const commands = ["list", "get", "patch", "remove", "watch", "stats", "verify", "repair", "migrate"];
+const commands = [
+  "list",
+  "get",
+  "patch",
+  "remove",
+  "generations",
+  "du",
+  "watch",
+  "stats",
+  "verify",
+  "repair",
+  "migrate",
+];
 
 for (const command of commands) {
   test(`${command} --help names the options and gives an example`, () => {

@@ -196,6 +196,27 @@ readerTest("the reader applies removals, re-creations and patches after a checkp
   await assertSame(store, directory);
 });
 
+readerTest(
+  "the reader is right without knowing of generations and of what a put sends to the trash",
+  async (directory) => {
+    await using store = await open(directory);
+    await store.update("a", () => ({ sessionId: "one", sessionFile: "one.jsonl" }));
+    await store.patch("a", { sessionId: "two" }, { reason: '"checksum": "00000000"' });
+    await store.update("b", () => ({ n: 1 }));
+    await store.remove("b");
+    await store.update("b", () => ({ n: 2 }));
+    await store.restore("b", { replace: true });
+    await assertSame(store, directory);
+    await store.checkpoint();
+    await store.transaction((transaction) => transaction.set("a", { sessionId: "three" }));
+    await assertSame(store, directory);
+    await store.checkpoint();
+    await assertSame(store, directory);
+    assert.equal((await store.generations("a")).length, 2);
+    assert.deepEqual(byKey(runReader(directory).sessions).get("b")?.entry, { n: 1 });
+  },
+);
+
 readerTest("the reader reads the journal of a killed process, over rotations and a torn tail", async (directory) => {
   const statements = `for (let i = 0; i < 60; i++) {
     await s.update("k" + (i % 7), (current) => ({ ...current, i, pad: "p".repeat(60) }));
