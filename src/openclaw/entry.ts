@@ -4,7 +4,7 @@
  * function changes its arguments, except `setSessionRuntimeModel`, whose purpose it is.
  */
 
-import { nowMs, makeUuid } from "./ambient.js";
+import { makeUuid, nowMs } from "./ambient.js";
 import { normalizeOptionalString } from "./strings.js";
 import type { SessionEntry, SessionEntryMergePolicy } from "./types.js";
 

@@ -13,6 +13,7 @@ export * from "./entry.js";
 export * from "./expiring-cache.js";
 export * from "./group.js";
 export * from "./key-normalization.js";
+export * from "./legacy-keys.js";
 export * from "./main-session.js";
 export * from "./metadata.js";
 export * from "./origin.js";

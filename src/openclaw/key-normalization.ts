@@ -38,15 +38,15 @@ export function resolveSessionStoreEntry<Entry extends { updatedAt?: number } = 
   const trimmedKey = params.sessionKey.trim();
   const normalizedKey = normalizeStoreSessionKey(trimmedKey);
   const legacyKeys = new Set<string>();
-  let existing = ownValue(store, normalizedKey);
+  let existing = ownValue(store, normalizedKey) ?? undefined;
   if (existing === undefined && trimmedKey !== normalizedKey) {
-    existing = ownValue(store, trimmedKey);
+    existing = ownValue(store, trimmedKey) ?? undefined;
     if (existing !== undefined) legacyKeys.add(trimmedKey);
   }
   for (const key of Object.keys(store)) {
     if (key === normalizedKey || normalizeStoreSessionKey(key) !== normalizedKey) continue;
     legacyKeys.add(key);
-    const candidate = ownValue(store, key);
+    const candidate = ownValue(store, key) ?? undefined;
     if (existing === undefined || (candidate?.updatedAt ?? 0) > (existing.updatedAt ?? 0)) existing = candidate;
   }
   return { normalizedKey, existing, legacyKeys: [...legacyKeys] };

@@ -57,6 +57,16 @@ test("another spelling replaces the entry only when strictly newer, and a missin
   assert.equal(resolveSessionStoreEntry({ store: missing, sessionKey: "x" }).existing, missing.X);
 });
 
+test("null in place of an entry is no entry, but its key is still another spelling", () => {
+  const store = { x: null, X: null, " x": entry(1) } as unknown as Record<string, SessionEntry>;
+  assert.deepEqual(resolveSessionStoreEntry({ store, sessionKey: "x" }), {
+    normalizedKey: "x",
+    existing: entry(1),
+    legacyKeys: ["X", " x"],
+  });
+  assert.equal(resolveSessionStoreEntry({ store: { X: store.x! }, sessionKey: "X" }).existing, undefined);
+});
+
 test("resolving changes nothing and reads no entry of another session", () => {
   const reads: PropertyKey[] = [];
   const store = new Proxy({ X: entry(1), y: entry(2) } as Record<string, SessionEntry>, {
