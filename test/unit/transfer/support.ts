@@ -19,12 +19,14 @@ export function open(location: string, options: { readOnly?: boolean; port?: Por
   return openBackend(port, location, checkOpenOptions({ readOnly, migrate: "never" }));
 }
 
+/** In one commit. */
 export async function put(backend: Backend, sessions: Sessions): Promise<void> {
-  for (const [key, entry] of Object.entries(sessions)) {
-    const frozen = freezeParsedJson(structuredClone(entry)) as FrozenEntry;
-    const result = await backend.commit({ operations: [{ type: "put", key, entry: frozen }], expected: new Map() });
-    assert.equal(result.status, "committed");
-  }
+  const operations = Object.entries(sessions).map(([key, entry]) => {
+    return { type: "put" as const, key, entry: freezeParsedJson(structuredClone(entry)) as FrozenEntry };
+  });
+  if (operations.length === 0) return;
+  const result = await backend.commit({ operations, expected: new Map() });
+  assert.equal(result.status, "committed");
 }
 
 /** Makes a store of these sessions and closes it. */
