@@ -31,6 +31,8 @@ export class LegacyWatch implements Companion {
   private running: Promise<void> | undefined;
   /** The file as it was when it was dealt with last, for better or worse. */
   private seen: FileStat | undefined;
+  /** There was a commit while a merge was running - its own, perhaps -, so the file may be another one by now. */
+  private mustLookAgain = false;
   private isSettled = false;
 
   private constructor(port: Port, backend: DirectoryBackend, location: StoreLocation, options: LegacyWatchOptions) {
@@ -71,8 +73,11 @@ export class LegacyWatch implements Companion {
   }
 
   private look(committed?: Promise<unknown>): void {
-    // A merge commits, too.
-    if (this.running !== undefined || this.isSettled) return;
+    if (this.isSettled) return;
+    if (this.running !== undefined) {
+      this.mustLookAgain = true;
+      return;
+    }
     let there: FileStat | undefined;
     try {
       there = this.port.statName(this.parent, this.location.legacyName);
@@ -81,8 +86,10 @@ export class LegacyWatch implements Companion {
     }
     if (there === undefined || (this.seen !== undefined && isSameFile(this.seen, there))) return;
     this.seen = there;
+    this.mustLookAgain = false;
     this.running = this.deal(committed).finally(() => {
       this.running = undefined;
+      if (this.mustLookAgain) this.look();
     });
   }
 

@@ -44,7 +44,7 @@ export interface MergeOutcome {
 
 export interface MergeOptions {
   readonly limits: Readonly<Limits>;
-  /** Asked between two commits: true ends the merge early. What was committed stays; a later one does the rest. */
+  /** Asked between two batches: true ends the merge early. What was committed stays; a later one does the rest. */
   readonly isStopped?: (() => boolean) | undefined;
 }
 
@@ -187,8 +187,11 @@ async function commitSessions(
   const counts = noCounts();
   const lost: LostEntry[] = [];
   const removals = lazily(() => removalTimes(backend));
+  let batchesDone = 0;
   for (const batch of inBatches(entries)) {
-    if (options.isStopped?.()) return "stopped";
+    // One batch is always merged: a small file is not left behind because its store is closed at once.
+    if (batchesDone > 0 && options.isStopped?.()) return "stopped";
+    batchesDone += 1;
     for (let attempt = 1; ; attempt += 1) {
       const { operations, expected, losers, batchCounts } = await decide(backend, batch, removals);
       if (operations.length > 0) {

@@ -110,13 +110,15 @@ async function migrate(run: Run): Promise<MigrationResult> {
   if (place.state === "store" || legacy.state === "not_looked_at") return await visitStore(run, location);
   if (seen.rolledBackMs !== undefined && !run.force) throw rolledBack(location, seen.rolledBackMs);
   if (place.state === "ready") return await finish(run, place.name);
-  if (place.state !== "openclaw") {
+  if (place.state === "openclaw") {
+    // Also before the real run: what is refused is refused before a lock file is made.
+    const predicted = await predictImport(run, seen);
+    if (run.dryRun || predicted.outcome !== "migrated") return predicted;
+  } else {
     if (legacy.state === "missing") return { ...emptyResult(location, "missing"), warnings: leftAlone(seen, location) };
     if (legacy.state === "empty") return emptyResult(location, "skipped_empty");
     if (legacy.state === "invalid") throw takeOver.invalidLegacy(legacy, location);
     if (run.dryRun) return predict(run, seen, legacy);
-  } else if (run.dryRun) {
-    return await predictImport(run, seen);
   }
   const started = place.state === "openclaw" ? ({ state: "missing" } as const) : legacy;
   const mode = { whenNothing: "leave", force: run.force } as const;

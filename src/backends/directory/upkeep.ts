@@ -7,6 +7,7 @@ import type { FrozenEntry } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import type { Directory } from "../../fs/port.js";
 import { jsonEqual } from "../../sessions/json-equal.js";
+import { sweepTemporaryFiles } from "./checkpoint.js";
 import { writeTemporaryFile } from "./entries/entry-file.js";
 import { formatTrashFile, readTrashFileIfExists } from "./entries/trash-file.js";
 import { storeGone } from "./journal-errors.js";
@@ -47,13 +48,13 @@ export async function underCheckpointLock<Result>(
   }
 }
 
-/** The marker says that temporary files may be there; left behind by somebody who died, it lets them be swept. */
+/** Like a checkpoint: the marker says that temporary files may be there, and who finds it sweeps them first. */
 async function marked<Result>(files: StoreFiles, work: (files: StoreFiles) => Promise<Result>): Promise<Result> {
   const { port, store } = files;
-  const wasThere = port.statName(store, layout.checkpointMarkerName) !== undefined;
-  if (!wasThere) port.close(port.open(store, layout.checkpointMarkerName, "create"));
+  if (port.statName(store, layout.checkpointMarkerName) !== undefined) sweepTemporaryFiles(files);
+  else port.close(port.open(store, layout.checkpointMarkerName, "create"));
   const result = await work(files);
-  if (!wasThere) port.unlink(store, layout.checkpointMarkerName);
+  port.unlink(store, layout.checkpointMarkerName);
   return result;
 }
 
