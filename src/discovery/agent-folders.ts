@@ -103,6 +103,8 @@ function visitChild(
   if (child === undefined) return;
   try {
     visit(child);
+  } catch (error) {
+    reportUnreachable(error, childPath, report);
   } finally {
     port.closeDirectory(child.directory);
   }

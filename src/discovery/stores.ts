@@ -8,7 +8,7 @@ import path from "node:path";
 import { parseStoreLocation, type StoreLocation } from "../backends/directory/layout.js";
 import { nodePort } from "../fs/node-port.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
-import { isValidAgentId, normalizeAgentId } from "../sessions/agent-id.js";
+import { isOwnAgentFolder, isValidAgentId, normalizeAgentId } from "../sessions/agent-id.js";
 import {
   type AgentsRoot,
   type DiscoveryProblem,
@@ -183,14 +183,10 @@ class StoreSearch {
   #lookAtAgent(root: AgentsRoot, name: string): void {
     visitSessionsFolder(this.#port, root, name, this.#report, (folder) => {
       const storePath = path.join(folder.path, storeFileName);
-      const agentId = isOwnName(name) ? normalizeAgentId(name) : undefined;
+      const agentId = isOwnAgentFolder(name) ? normalizeAgentId(name) : undefined;
       const location = parseStoreLocation(storePath) as StoreLocation;
       const wish = { path: storePath, agentId, origin: "state_dir", isNamed: false } as const;
-      try {
-        this.#lookInto(folder.directory, folder.realPath, location, wish);
-      } catch (error) {
-        reportUnreachable(error, storePath, this.#report);
-      }
+      this.#lookInto(folder.directory, folder.realPath, location, wish);
     });
   }
 
@@ -249,12 +245,7 @@ function agentsPathOf(template: string): string[] {
 /** The agent of `<X>/agents/<id>/sessions/sessions.json`. */
 function agentIdOf(storePath: string): string | undefined {
   const match = /[\\/]agents[\\/]([^\\/]+)[\\/]sessions[\\/]sessions\.json$/.exec(storePath);
-  return match && isOwnName(match[1]!) ? normalizeAgentId(match[1]) : undefined;
-}
-
-/** A folder called `###` would become the agent `main`, whose folder it is not. */
-export function isOwnName(folderName: string): boolean {
-  return normalizeAgentId(folderName) !== "main" || folderName.trim().toLowerCase() === "main";
+  return match && isOwnAgentFolder(match[1]!) ? normalizeAgentId(match[1]) : undefined;
 }
 
 function sortByPath<Item extends { readonly path: string }>(items: Iterable<Item>): Item[] {

@@ -16,6 +16,11 @@ export function nowMs(): number {
   return (current ?? nodePort()).nowMs();
 }
 
+/** The whole machine, for the functions that touch files: the port that a test set, when it is a whole one. */
+export function ambientPort(): Port {
+  return current !== undefined && "openRoot" in current ? (current as Port) : nodePort();
+}
+
 /** A random UUID of version 4. */
 export function makeUuid(): string {
   const bytes = (current ?? nodePort()).randomBytes(16).slice();

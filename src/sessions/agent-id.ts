@@ -25,3 +25,8 @@ export function normalizeAgentId(id: string | null | undefined): string {
     .slice(0, agentIdCharactersMax);
   return cleaned === "" ? "main" : cleaned;
 }
+
+/** Whether a directory's name is an agent's own. `###` would become `main`, whose directory it is not. */
+export function isOwnAgentFolder(folderName: string): boolean {
+  return normalizeAgentId(folderName) !== "main" || folderName.trim().toLowerCase() === "main";
+}
