@@ -72,8 +72,10 @@ export class ViewReader {
   #current(): View {
     let live = this.liveFile.look();
     for (let attempt = 0; ; attempt += 1) {
+      const before = this.#view;
       this.#takeLive(live);
       this.#takeVersions(this.versionsFile.look());
+      if (this.#view !== undefined && this.#view === before) return this.#view;
       this.#view ??= makeView(this.#live as LiveContent, this.#versions, this.rules);
       if (!this.#view.isForeign || attempt >= attemptsMax) return this.#view;
       live = this.liveFile.look();

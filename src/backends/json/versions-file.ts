@@ -89,10 +89,13 @@ export function parseToken(text: string): { number: number; tag: string } | unde
   return match ? { number: Number(match[1]), tag: match[2] as string } : undefined;
 }
 
-/** The state that belongs to this content of `sessions.json`, or the newest one there is. */
-export function ledgerFor(file: VersionsFile, checksum: string): Ledger {
-  const { base, next } = file;
-  return next?.checksum === checksum && base.checksum !== checksum ? advance(base, next) : base;
+/**
+ * The state that belongs to this content of `sessions.json`. For a content that is neither it is the newer state: most
+ * likely that was in place when somebody else wrote, and if it was not, no version of a session that it replaced is used
+ * again.
+ */
+export function ledgerFor({ base, next }: VersionsFile, checksum: string): Ledger {
+  return next === undefined || base.checksum === checksum ? base : advance(base, next);
 }
 
 export function advance(base: Ledger, change: LedgerChange): Ledger {

@@ -1,0 +1,169 @@
+/** Others write `sessions.json` too - a gateway, an editor, an older program - and know nothing of versions. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { BackendChange } from "../../../src/contract.js";
+import { HookedPort } from "../../protocol/simulated-store.js";
+import { rejectsWith } from "../../support/store-reading.js";
+import {
+  commitPut,
+  livePath,
+  machineWith,
+  openJson,
+  put,
+  request,
+  type Started,
+  start,
+  textOf,
+  versionsPath,
+} from "./support.js";
+
+async function versionOf({ backend }: Started, key: string): Promise<string | undefined> {
+  return (await backend.read([key])).get(key)?.version;
+}
+
+test("a change of another program is seen at once and changes the version of that session only", async () => {
+  const machine = machineWith(textOf({ a: { n: 1 }, b: { n: 1 } }));
+  const store = await start(machine, "ours");
+  await commitPut(machine, store, "a", { n: 2 });
+  const [a, b] = [await versionOf(store, "a"), await versionOf(store, "b")];
+  machine.writeFile(livePath, textOf({ a: { n: 2 }, b: { n: 7 } }));
+  assert.equal(await versionOf(store, "a"), a);
+  assert.notEqual(await versionOf(store, "b"), b);
+  const other = await start(machine, "another");
+  assert.equal(await versionOf(other, "b"), await versionOf(store, "b"), "every process gives it the same version");
+  const stale = store.backend.commit(request([put("b", { n: 8 })], [["b", b as string]]));
+  assert.equal((await machine.settle(stale)).status, "conflict");
+  const seen = await versionOf(store, "b");
+  await commitPut(machine, store, "c", { n: 1 });
+  assert.equal(await versionOf(other, "b"), seen, "and keeps it when a save writes it down");
+});
+
+test("a rewrite in place, of the same size and in the same millisecond, is noticed", async () => {
+  const machine = machineWith(textOf({ a: { n: 1 } }), { callMicros: 0 });
+  const store = await start(machine, "ours");
+  const inode = machine.inodeAt(livePath);
+  for (let n = 2; n < 6; n += 1) {
+    assert.deepEqual((await store.backend.read(["a"])).get("a")?.entry, { n: n - 1 });
+    const { modifiedMs } = inode as { modifiedMs: number };
+    machine.writeFile(livePath, textOf({ a: { n } }));
+    (inode as { modifiedMs: number }).modifiedMs = modifiedMs;
+    assert.equal(machine.inodeAt(livePath), inode, "the same file");
+    assert.deepEqual((await store.backend.read(["a"])).get("a")?.entry, { n });
+  }
+});
+
+test("a file that has been quiet for a while is not read again", async () => {
+  const machine = machineWith(textOf({ a: { n: 1 } }));
+  await commitPut(machine, await start(machine, "writer"), "a", { n: 2 });
+  await machine.advance(10_000);
+  const port = new HookedPort(machine.process("ours"));
+  const backend = await machine.settle(openJson(port));
+  await backend.read(["a"]);
+  const calls: string[] = [];
+  port.before = ({ method }) => {
+    if (method !== "nowMs") calls.push(method);
+  };
+  await backend.read(["a"]);
+  assert.deepEqual(calls, ["statName", "statName"], "one look at each file");
+});
+
+test("versions are not used again when others put the same content back", async () => {
+  const machine = machineWith(textOf({}));
+  const store = await start(machine, "ours");
+  const versions = new Set<string>();
+  for (let round = 0; round < 5; round += 1) {
+    versions.add(await commitPut(machine, store, "a", { n: 1 }));
+    machine.writeFile(livePath, textOf({}));
+    assert.equal(await versionOf(store, "a"), undefined);
+    versions.add(await commitPut(machine, store, "a", { n: 2 }));
+  }
+  assert.equal(versions.size, 10);
+});
+
+test("without the versions file nothing is lost but the old versions", async () => {
+  const machine = machineWith(textOf({}));
+  const store = await start(machine, "ours");
+  const before = await commitPut(machine, store, "a", { n: 1 });
+  for (const damage of [
+    () => machine.unlink(versionsPath),
+    () => machine.writeFile(versionsPath, ""),
+    () => machine.writeFile(versionsPath, '{"kind":"sessiondir-json-versions","formatVersion":99}'),
+    () => machine.writeFile(versionsPath, machine.readText(versionsPath).slice(0, -20)),
+  ]) {
+    damage();
+    const found = (await store.backend.read(["a"])).get("a");
+    assert.deepEqual(found?.entry, { n: 1 });
+    assert.notEqual(found?.version, before);
+    const other = await start(machine, "another");
+    assert.equal(await versionOf(other, "a"), found?.version);
+    await commitPut(machine, store, "b", { n: 1 });
+    assert.equal(await versionOf(other, "a"), found?.version);
+  }
+});
+
+test("a program without locks that writes while we save is not overwritten", async () => {
+  const machine = machineWith(textOf({ a: { n: 1 } }));
+  const process = machine.process("ours");
+  const port = new HookedPort(process);
+  const backend = await machine.settle(openJson(port));
+  let edits = 0;
+  port.before = ({ method, path }) => {
+    if (method !== "syncFile" || !path.includes(".tmp") || edits > 0) return;
+    edits += 1;
+    machine.writeFile(livePath, textOf({ a: { n: 1 }, edited: { by: "hand" } }));
+  };
+  await machine.settle(backend.commit(request([put("b", { n: 2 })])));
+  assert.equal(machine.readText(livePath), textOf({ a: { n: 1 }, edited: { by: "hand" }, b: { n: 2 } }));
+});
+
+test("a program that writes each time while we save is reported, and keeps its content", async () => {
+  const machine = machineWith(textOf({ a: { n: 1 } }));
+  const port = new HookedPort(machine.process("ours"));
+  const backend = await machine.settle(openJson(port));
+  let edits = 0;
+  port.before = ({ method, path }) => {
+    if (method === "syncFile" && path.includes(".tmp")) machine.writeFile(livePath, textOf({ edits: { n: ++edits } }));
+  };
+  const error = await rejectsWith("io_error", () => machine.settle(backend.commit(request([put("b", { n: 2 })]))));
+  assert.match(error.message, /takes no lock/);
+  assert.equal(machine.readText(livePath), textOf({ edits: { n: edits } }));
+});
+
+test("a watcher sees what others write, and what they remove", async () => {
+  const machine = machineWith(textOf({ a: { n: 1 }, b: { n: 1 } }));
+  const store = await start(machine, "ours");
+  const feed = store.backend.changes(undefined)[Symbol.asyncIterator]();
+  const next = async () => (await machine.settle(feed.next())).value as Exclude<BackendChange, { type: "reset" }>;
+  const waiting = feed.next();
+  await machine.advance(1);
+  machine.writeFile(livePath, textOf({ a: { n: 2 }, b: { n: 1 } }));
+  const first = (await machine.settle(waiting)).value as Exclude<BackendChange, { type: "reset" }>;
+  assert.deepEqual([first.type, first.key, "entry" in first && first.entry], ["put", "a", { n: 2 }]);
+  machine.writeFile(livePath, textOf({ a: { n: 2 } }));
+  const second = await next();
+  assert.deepEqual([second.type, second.key], ["remove", "b"]);
+  // Two foreign writes had no versions between them, so an older position among them is not known any more.
+  const resumed = store.backend.changes(first.cursor)[Symbol.asyncIterator]();
+  assert.equal((await machine.settle(resumed.next())).value.type, "reset");
+  await machine.settle(store.backend.close());
+});
+
+test("a reader that slept through several saves of others sees the last one, and its right version", async () => {
+  const machine = machineWith(textOf({ a: { n: 0 } }));
+  const writer = await start(machine, "writer");
+  const port = new HookedPort(machine.process("reader"));
+  const backend = await machine.settle(openJson(port));
+  let version = "";
+  let isBetween = false;
+  // Between the look at the sessions and the look at the versions, others save several times.
+  const pending: Promise<unknown>[] = [];
+  port.before = ({ method, path }) => {
+    if (method !== "statName" || path !== versionsPath || isBetween) return;
+    isBetween = true;
+    for (const n of [1, 2, 3]) pending.push(writer.backend.commit(request([put("a", { n })])));
+  };
+  await backend.read(["a"]);
+  for (const commit of pending) version = ((await machine.settle(commit)) as { version: string }).version;
+  assert.deepEqual((await backend.read(["a"])).get("a"), { entry: { n: 3 }, version });
+});
