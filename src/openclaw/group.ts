@@ -90,7 +90,6 @@ export function buildGroupDisplayName(params: GroupDisplayNameParams): string {
 /** Lower case, with a dash for every run of spaces or of characters that do not belong, and none at the ends. */
 function toSlug(name: string): string {
   return name
-    .trim()
     .toLowerCase()
     .replace(/\s+/g, "-")
     .replace(/[^a-z0-9#@._+-]+/g, "-")

@@ -37,26 +37,25 @@ export function resolveSessionStoreEntry<Entry extends { updatedAt?: number } = 
   const { store } = params;
   const trimmedKey = params.sessionKey.trim();
   const normalizedKey = normalizeStoreSessionKey(trimmedKey);
-  const legacyKeys = new Set<string>();
+  const legacyKeys: string[] = [];
   let existing = ownValue(store, normalizedKey) ?? undefined;
   if (existing === undefined && trimmedKey !== normalizedKey) {
     existing = ownValue(store, trimmedKey) ?? undefined;
-    if (existing !== undefined) legacyKeys.add(trimmedKey);
   }
   for (const key of Object.keys(store)) {
     if (key === normalizedKey || normalizeStoreSessionKey(key) !== normalizedKey) continue;
-    legacyKeys.add(key);
+    legacyKeys.push(key);
     const candidate = ownValue(store, key) ?? undefined;
     if (existing === undefined || (candidate?.updatedAt ?? 0) > (existing.updatedAt ?? 0)) existing = candidate;
   }
-  return { normalizedKey, existing, legacyKeys: [...legacyKeys] };
+  return { normalizedKey, existing, legacyKeys };
 }
 
 /** The canonical key of a session for the gateway: always with its agent, the main session under its one name. */
 export function resolveSessionStoreKey(params: { cfg: KeyConfig; sessionKey: string }): string {
   const { cfg } = params;
   const key = normalizeStoreSessionKey(params.sessionKey);
-  if (key === "" || isWholeKey(key)) return key;
+  if (isWholeKey(key)) return key;
   const parsed = parseAgentSessionKey(key);
   if (parsed !== null) return canonicalizeMainSessionAlias({ cfg, agentId: parsed.agentId, sessionKey: key });
   if (key === DEFAULT_MAIN_KEY || key === normalizeMainKey(cfg.session?.mainKey)) return resolveMainSessionKey(cfg);

@@ -50,12 +50,12 @@ export interface ParsedThreadSessionSuffix {
 
 const threadMarker = ":thread:";
 
-/** Splits at the last `:thread:` of any case. Without one, the whole key is the base. */
+/** Splits at the last `:thread:` of any case. Without one, or with nothing before it, the whole key is the base. */
 export function parseThreadSessionSuffix(sessionKey: Key): ParsedThreadSessionSuffix {
   const key = normalizeOptionalString(sessionKey);
   if (key === undefined) return { baseSessionKey: undefined, threadId: undefined };
   const at = lastMarker(key, threadMarker);
-  if (at < 0) return { baseSessionKey: key, threadId: undefined };
+  if (at <= 0) return { baseSessionKey: key, threadId: undefined };
   return { baseSessionKey: key.slice(0, at), threadId: normalizeOptionalString(key.slice(at + threadMarker.length)) };
 }
 
@@ -108,7 +108,7 @@ export interface RawSessionConversationRef {
 /** Finds `<channel>:<group|channel>:<id>` in a key, with or without an agent; null for every other key. */
 export function parseRawSessionConversationRef(sessionKey: Key): RawSessionConversationRef | null {
   const parts = (normalizeOptionalString(sessionKey) ?? "").split(":");
-  const start = parts.length >= 3 && parts[0]!.trim().toLowerCase() === "agent" ? 2 : 0;
+  const start = parts[0]!.toLowerCase() === "agent" ? 2 : 0;
   const channel = normalizeOptionalLowercaseString(parts[start]);
   const kind = normalizeOptionalLowercaseString(parts[start + 1]);
   if (channel === undefined || (kind !== "group" && kind !== "channel")) return null;

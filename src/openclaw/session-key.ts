@@ -32,11 +32,9 @@ export type SessionKeyShape = "missing" | "agent" | "legacy_or_alias" | "malform
 export function parseAgentSessionKey(sessionKey: Key): ParsedAgentSessionKey | null {
   const parts = normalizeLowercaseStringOrEmpty(sessionKey)
     .split(":")
-    .filter((part) => part !== "");
+    .filter((part) => part.trim() !== "");
   if (parts.length < 3 || parts[0] !== "agent") return null;
-  const agentId = parts[1]!.trim();
-  const rest = parts.slice(2).join(":");
-  return agentId === "" || rest.trim() === "" ? null : { agentId, rest };
+  return { agentId: parts[1]!.trim(), rest: parts.slice(2).join(":") };
 }
 
 /** What a key looks like, before anything is known about its store. */

@@ -13,6 +13,11 @@ test("a UUID is a random one of version 4, and no two are alike", () => {
   assert.equal(makeUuid(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
 });
 
+test("all other bits of a UUID are the random bytes, in their order", () => {
+  setAmbientPort({ nowMs: () => 0, randomBytes: (count) => Uint8Array.from({ length: count }, (_, i) => i * 17) });
+  assert.equal(makeUuid(), "00112233-4455-4677-8899-aabbccddeeff");
+});
+
 test("the clock and the random numbers of a merge come from the port that was put in", () => {
   setAmbientPort({ nowMs: () => 77, randomBytes: (count) => new Uint8Array(count) });
   assert.equal(nowMs(), 77);

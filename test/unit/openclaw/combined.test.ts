@@ -52,6 +52,11 @@ test("the newer entry wins field by field, and the older one fills the gaps, in 
   assert.equal(older.k.label, "old");
 });
 
+test("of equally old entries the one of the later source wins", () => {
+  const sources = [source("a", { k: entry(1, { label: "first" }) }), source("a", { k: entry(1, { label: "second" }) })];
+  assert.equal(combineSessionStores({ cfg, sources }).store["agent:a:k"]!.label, "second");
+});
+
 test("spawnedBy names its parent canonically, taken from the older entry when the newer has none", () => {
   const { store } = combineSessionStores({
     cfg,
@@ -132,6 +137,22 @@ test("the cache looks at all entries at most once per interval, by default its t
   now = 1_300;
   cache.pruneExpired();
   assert.deepEqual(cache.keys(), []);
+});
+
+test("the interval between two looks may be another, and is over when it is as long", () => {
+  let now = 0;
+  const cache = createExpiringMapCache<string, number>({
+    ttlMs: 10,
+    pruneIntervalMs: (ttl) => ttl * 2,
+    clock: () => now,
+  });
+  cache.set("a", 1);
+  now = 19;
+  cache.set("b", 2);
+  assert.deepEqual(cache.keys(), ["a", "b"]);
+  now = 20;
+  cache.set("c", 3);
+  assert.deepEqual(cache.keys(), ["b", "c"]);
 });
 
 test("a cache with time 0 keeps nothing, and the time may change", () => {

@@ -4,6 +4,7 @@ import {
   deliveryContextFromSession,
   deliveryContextKey,
   mergeDeliveryContext,
+  normalizeChatType,
   normalizeDeliveryContext,
   normalizeMessageChannel,
   normalizeSessionDeliveryFields,
@@ -106,4 +107,14 @@ test("normalizeMessageChannel trims, lower-cases and knows second names", () => 
   assert.equal(normalizeMessageChannel("google-chat"), "googlechat");
   assert.equal(normalizeMessageChannel("constructor"), "constructor");
   assert.equal(normalizeMessageChannel(" "), undefined);
+});
+
+test("normalizeChatType knows direct, group and channel, and dm as the older name of direct", () => {
+  assert.deepEqual([" Direct ", "dm", "GROUP", "channel"].map(normalizeChatType), [
+    "direct",
+    "direct",
+    "group",
+    "channel",
+  ]);
+  for (const other of ["thread", "", undefined, null]) assert.equal(normalizeChatType(other), undefined);
 });

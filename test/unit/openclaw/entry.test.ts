@@ -131,7 +131,7 @@ test("resolveSessionTotalTokens ignores the fresh flag", () => {
 });
 
 test("plugin lines are split into trace lines - magnifier, Debug: or Trace: - and status lines", () => {
-  const magnifier = "\u{1f50e} looked up";
+  const magnifier = " \u{1f50e} looked up";
   const withLines = entry({
     pluginDebugEntries: [
       { pluginId: "a", lines: ["ready", magnifier, "  "] },

@@ -42,7 +42,8 @@ test("the form of the address is enough, and a WhatsApp group's address is one",
 
 test("an address without a channel takes that of the message", () => {
   assert.equal(resolveGroupSessionKey({ From: "group:x", Provider: "IRC" })?.key, "irc:group:x");
-  assert.deepEqual(resolveGroupSessionKey({ From: "group:x" })?.key, "unknown:group:x");
+  assert.equal(resolveGroupSessionKey({ From: "group:x" })?.key, "unknown:group:x");
+  assert.equal(resolveGroupSessionKey({ From: "Room1", Surface: "irc", ChatType: "group" })?.key, "irc:group:room1");
 });
 
 test("when From names the sender, the address to answer to names the group", () => {
@@ -55,6 +56,11 @@ test("when From names the sender, the address to answer to names the group", () 
   assert.equal(resolveGroupSessionKey(ctx)?.key, "discord:channel:147");
   assert.equal(resolveGroupSessionKey({ ...ctx, OriginatingTo: undefined, To: "channel:9" })?.key, "discord:channel:9");
   assert.equal(resolveGroupSessionKey({ ...ctx, OriginatingTo: undefined })?.key, "discord:channel:65");
+});
+
+test("the word must stand where an address has it: group and channel are also parts of ids", () => {
+  assert.equal(resolveGroupSessionKey({ From: "slack:account:channel:c" })?.key, "slack:channel:c");
+  assert.equal(resolveGroupSessionKey({ From: "a:b:c:group:x" }), null);
 });
 
 test("an id keeps the colons it has", () => {
@@ -82,6 +88,10 @@ test("a slug without both gets g- in front, unless it starts with @ or # or g-, 
 
 test("a slug is lower case, with dashes for spaces and for characters that do not belong", () => {
   assert.equal(buildGroupDisplayName({ provider: "p", subject: "  Été & Co. +1_x ", key: "k" }), "p:g-t-co.-+1_x");
+});
+
+test("dashes of a name are not doubled by those that were put in", () => {
+  assert.equal(buildGroupDisplayName({ provider: "p", subject: "a - b--c", key: "k" }), "p:g-a-b-c");
 });
 
 test("without names the id, and without an id the key is the slug", () => {
@@ -118,6 +128,10 @@ test("the kind of a given resolution without one is group", () => {
   });
   assert.equal(patch?.chatType, "group");
   assert.equal(patch?.groupId, "x");
+  const groupResolution = { key: "k", channel: "Slack" };
+  const noId = deriveGroupSessionPatch({ ctx: { GroupSubject: "#a" }, sessionKey, groupResolution });
+  assert.equal(noId?.groupChannel, "#a");
+  assert.equal(Object.hasOwn(noId!, "groupId"), false, "an id that is known is not cleared");
 });
 
 test("a #... subject counts as the channel for channel-type surfaces only", () => {

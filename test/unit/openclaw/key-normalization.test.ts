@@ -41,6 +41,11 @@ test("an entry that only exists as typed is found and is a legacy key", () => {
   assert.deepEqual(found, { normalizedKey: "agent:main:x", existing: entry(1), legacyKeys: ["Agent:Main:X"] });
 });
 
+test("of equally old spellings, the one as typed comes before others", () => {
+  const store = { "x ": entry(5), X: entry(5) };
+  assert.equal(resolveSessionStoreEntry({ store, sessionKey: "X" }).existing, store.X);
+});
+
 test("every other key that normalises to the same string is a legacy key", () => {
   const store = { X: entry(1), " x": entry(2), x: entry(3), y: entry(4) };
   const found = resolveSessionStoreEntry({ store, sessionKey: "x" });
@@ -97,6 +102,7 @@ test("resolveSessionStoreKey: blank stays blank, global and unknown are lower-ca
   assert.equal(resolveSessionStoreKey({ cfg, sessionKey: " " }), "");
   assert.equal(resolveSessionStoreKey({ cfg, sessionKey: " GLOBAL" }), "global");
   assert.equal(resolveSessionStoreKey({ cfg, sessionKey: "Unknown" }), "unknown");
+  assert.equal(resolveSessionStoreKey({ cfg: { session: { mainKey: "global" } }, sessionKey: "global" }), "global");
 });
 
 test("resolveSessionStoreKey: agent keys in lower case, their main aliases by the one name", () => {

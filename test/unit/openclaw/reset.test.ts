@@ -104,6 +104,15 @@ test("mode idle without minutes takes the default, 0, which is never", () => {
   assert.equal(evaluateSessionFreshness({ updatedAt: 1, now: at(10, 9), policy }).fresh, true);
 });
 
+test("idle minutes that are no whole number from 0 become one, or count as absent", () => {
+  const minutesOf = (idleMinutes: number) =>
+    resolveSessionResetPolicy({ sessionCfg: { reset: { mode: "daily", idleMinutes } }, resetType: "direct" })
+      .idleMinutes;
+  assert.deepEqual([-5, 0.5, 7.9].map(minutesOf), [0, 0, 7]);
+  assert.equal(minutesOf(Number.NaN), undefined);
+  assert.equal(minutesOf("5" as unknown as number), undefined);
+});
+
 test("resolveChannelResetConfig finds the setting by any name of the channel, and none by a prototype's", () => {
   const sessionCfg = { resetByChannel: { GChat: { mode: "idle", idleMinutes: 5 } } } as const;
   assert.equal(resolveChannelResetConfig({ sessionCfg, channel: " googlechat " })?.idleMinutes, 5);

@@ -55,6 +55,10 @@ test("a thread is what follows the last :thread: of any case", () => {
   assert.deepEqual(parseThreadSessionSuffix(" "), { baseSessionKey: undefined, threadId: undefined });
 });
 
+test("a marker with nothing before it is no thread", () => {
+  assert.deepEqual(parseThreadSessionSuffix(":thread:1"), { baseSessionKey: ":thread:1", threadId: undefined });
+});
+
 test("letters that change length in lower case do not shift the split", () => {
   assert.deepEqual(parseThreadSessionSuffix("İİİ:THREAD:7"), { baseSessionKey: "İİİ", threadId: "7" });
 });

@@ -22,7 +22,8 @@ test("an agent key has at least three parts that are not empty, and is read in l
     rest: "telegram:direct:x",
   });
   assert.deepEqual(parseAgentSessionKey("agent:main:main"), { agentId: "main", rest: "main" });
-  for (const key of ["", " ", undefined, null, "main", "agent:main", "agent::main", "agent:main:", "agents:a:b"])
+  assert.deepEqual(parseAgentSessionKey("agent::main:a::b"), { agentId: "main", rest: "a:b" });
+  for (const key of ["", " ", undefined, null, "main", "agent:main", "agent: :main", "agent:main:", "agents:a:b"])
     assert.equal(parseAgentSessionKey(key), null);
 });
 
@@ -68,6 +69,8 @@ test("isValidAgentId: a letter or digit, then up to 63 of letters, digits, _ and
 test("normalizeAccountId: default when blank, and object keys that reach a prototype are refused", () => {
   assert.equal(normalizeAccountId(" Team-99 "), "team-99");
   assert.equal(normalizeAccountId("a@b.c"), "a-b-c");
+  assert.equal(normalizeAccountId("a-"), "a-");
+  assert.equal(normalizeAccountId("!".repeat(3) + "x".repeat(70)), "x".repeat(64));
   for (const blank of ["", " ", undefined, null, "!!", "__proto__", "constructor", "Prototype"])
     assert.equal(normalizeAccountId(blank), "default");
 });
@@ -90,6 +93,7 @@ test("toAgentStoreSessionKey puts the agent in front", () => {
   for (const key of ["", " ", null, "main", "MAIN"]) assert.equal(store(key), "agent:ops:home");
   assert.equal(store("Subagent:X"), "agent:ops:subagent:x");
   assert.equal(store("Agent:Other:Main"), "agent:other:main");
+  assert.equal(store("agent::Other::x"), "agent:other:x");
   assert.equal(store("agent:broken"), "agent:broken");
 });
 
@@ -117,7 +121,7 @@ test("a direct peer's key follows dmScope", () => {
 });
 
 test("identityLinks map peers to a canonical name", () => {
-  const identityLinks = { Alice: ["telegram:U1", "77"], __proto__x: [] };
+  const identityLinks = { " ": ["77"], Alice: ["telegram:U1", "77"], odd: "u1" as unknown as string[] };
   const key = (channel: string, peerId: string) =>
     buildAgentPeerSessionKey({ agentId: "ops", channel, peerId, dmScope: "per-peer", identityLinks });
   assert.equal(key("telegram", "u1"), "agent:ops:direct:alice");

@@ -46,12 +46,14 @@ test("an entry object is only replaced when something differs", () => {
   const store: Record<string, SessionEntry> = {
     bare: entry(),
     normal: entry({ deliveryContext: { channel: "slack", to: "c" }, lastChannel: "slack", lastTo: "c" }),
+    empty: entry({ deliveryContext: null, lastTo: null }),
     odd: entry({ lastChannel: "Slack" }),
   };
   const before = { ...store };
   normalizeSessionStore(store);
   assert.equal(store.bare, before.bare);
   assert.equal(store.normal, before.normal);
+  assert.equal(store.empty, before.empty);
   assert.notEqual(store.odd, before.odd);
   assert.equal(before.odd!.lastChannel, "Slack");
   const once = { ...store };

@@ -49,6 +49,9 @@ test("a value of the prototype is nobody's own, and an own one can have any name
       assert.equal(ownValue(record, key), 1);
     }
     assert.deepEqual(Object.keys(record), ["__proto__", "constructor"]);
+    setOwnValue(record, "__proto__", 2);
+    assert.equal(ownValue(record, "__proto__"), 2);
+    assert.equal(Reflect.deleteProperty(record, "__proto__"), true);
   }
   assert.equal(ownValue(undefined, "a"), undefined);
   assert.equal(ownValue(null, "a"), undefined);
