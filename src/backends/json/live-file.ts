@@ -7,7 +7,7 @@ import { parseLegacyText } from "../../sessions/legacy-text.js";
 import { type JsonLocation, livePathOf } from "./layout.js";
 import { invalidLive, takenOver, unsafeFile } from "./problems.js";
 import type { LiveContent } from "./view.js";
-import type { Look } from "./watched-file.js";
+import { identityOf, type Look } from "./watched-file.js";
 
 /** Throws `invalid_legacy`, `unsafe_path`, `limit_exceeded`, `io_error`. */
 export function toLiveContent(
@@ -38,6 +38,7 @@ export function toLiveContent(
       return {
         document: Object.assign(Object.create(null) as Record<string, unknown>, parsed.value),
         checksum: look.checksum,
+        identity: identityOf(look.stat),
         sizeBytes: look.bytes.byteLength,
         modifiedMs: look.stat.modifiedMs,
         tolerated: parsed.tolerated,

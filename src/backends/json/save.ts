@@ -23,7 +23,7 @@ import type { ViewReader } from "./reader.js";
 import { existingBackups, pruneBackups } from "./rotate.js";
 import { advance, type BackupRecord, formatVersionsFile, ledgerFor, type VersionsFile } from "./versions-file.js";
 import type { LiveContent, View } from "./view.js";
-import { checksumOf } from "./watched-file.js";
+import { checksumOf, identityOf } from "./watched-file.js";
 
 export interface SaveOptions {
   /** A `sessions.json` of more bytes is copied before it is replaced. */
@@ -130,7 +130,7 @@ class Saving {
         this.#rename(liveFile.name, legacyName);
         this.#reader.liveFile.remember(liveFile.stat, checksum, readAtMs);
       }
-      this.#reader.replaceView(this.#nextView(text, checksum, liveFile?.stat.modifiedMs ?? 0, versions), versions);
+      this.#reader.replaceView(this.#nextView(text, checksum, liveFile?.stat, versions), versions);
       await this.#syncNames();
       return this.#prune(versions, backup?.record);
     } catch (error) {
@@ -178,17 +178,27 @@ class Saving {
     const isOurs = backup !== undefined && this.#view.live.tolerated.length === 0;
     const known = versions?.backups ?? [];
     const backups = isOurs ? [...existingBackups(port, parent, known), backup] : known;
-    const file: VersionsFile = { keyRule: this.#view.keyRule, base: this.#view.ledger, next, backups };
+    const base = { ...this.#view.ledger, identity: this.#view.live.identity };
+    const file: VersionsFile = { keyRule: this.#view.keyRule, base, next, backups };
     if (isReplaced) return file;
     // The same text, and yet a commit: one state, with the new versions.
     return { ...file, base: advance(this.#view.ledger, next), next: undefined };
   }
 
-  #nextView(text: Uint8Array | undefined, checksum: string, modifiedMs: number, versions: VersionsFile): View {
+  #nextView(text: Uint8Array | undefined, checksum: string, stat: FileStat | undefined, versions: VersionsFile): View {
     const { document, sessions } = this.#batch;
     const view = this.#view;
     const live: LiveContent =
-      text === undefined ? view.live : { document, checksum, sizeBytes: text.byteLength, modifiedMs, tolerated: [] };
+      text === undefined || stat === undefined
+        ? view.live
+        : {
+            document,
+            checksum,
+            identity: identityOf(stat),
+            sizeBytes: text.byteLength,
+            modifiedMs: stat.modifiedMs,
+            tolerated: [],
+          };
     const damaged = new Map([...view.damaged].filter(([key]) => !sessions.has(key)));
     const unreadable = new Map(
       [...view.unreadable].filter(([name, { key }]) => key === undefined || damaged.has(key) || name !== key),
@@ -203,7 +213,7 @@ class Saving {
       damaged,
       unreadable,
       spellings,
-      ledger: ledgerFor(versions, checksum),
+      ledger: ledgerFor(versions, live),
       isForeign: false,
     };
   }

@@ -42,6 +42,8 @@ export interface CommitNote {
 /** The versions that belong to one content of `sessions.json`. */
 export interface Ledger {
   readonly checksum: string;
+  /** Which file it was: the same content in another file was put back by somebody. */
+  readonly identity?: string | undefined;
   /** The number and the tag of the last commit. */
   readonly last: number;
   readonly lastTag: string;
@@ -90,12 +92,14 @@ export function parseToken(text: string): { number: number; tag: string } | unde
 }
 
 /**
- * The state that belongs to this content of `sessions.json`. For a content that is neither it is the newer state: most
- * likely that was in place when somebody else wrote, and if it was not, no version of a session that it replaced is used
- * again.
+ * The state that belongs to this `sessions.json`. The older one only for the very file that was to be replaced: then the
+ * save did not come to its end. For every other file it is the newer one - most likely that was in place when somebody
+ * else wrote, or put an old file back, and if it was not, no version of a session that it replaced is used again.
  */
-export function ledgerFor({ base, next }: VersionsFile, checksum: string): Ledger {
-  return next === undefined || base.checksum === checksum ? base : advance(base, next);
+export function ledgerFor({ base, next }: VersionsFile, live: { checksum: string; identity: string }): Ledger {
+  if (next === undefined) return base;
+  const isOldFile = base.checksum === live.checksum && base.identity === live.identity;
+  return isOldFile && next.checksum !== live.checksum ? base : advance(base, next);
 }
 
 export function advance(base: Ledger, change: LedgerChange): Ledger {
@@ -159,7 +163,7 @@ export function parseVersionsFile(bytes: Uint8Array): VersionsFile | undefined {
   };
 }
 
-interface State extends Pick<Ledger, "checksum" | "last" | "lastTag" | "commits"> {
+interface State extends Pick<Ledger, "checksum" | "identity" | "last" | "lastTag" | "commits"> {
   readonly records: ReadonlyMap<string, SessionRecord>;
 }
 
@@ -169,7 +173,7 @@ function toChange({ records, ...state }: State, removed: readonly string[]): Led
 
 function toState(value: unknown, rowsName: "sessions" | "changed"): State | undefined {
   if (!isObject(value)) return undefined;
-  const { checksum, last, lastTag, commits } = value;
+  const { checksum, identity, last, lastTag, commits } = value;
   const rows = value[rowsName];
   if (typeof checksum !== "string" || !Number.isSafeInteger(last) || typeof lastTag !== "string") return undefined;
   if (!Array.isArray(commits) || !commits.every(isCommitNote) || !Array.isArray(rows)) return undefined;
@@ -180,7 +184,8 @@ function toState(value: unknown, rowsName: "sessions" | "changed"): State | unde
     if (parseToken(version) === undefined) return undefined;
     records.set(key, { version, hash });
   }
-  return { checksum, last: last as number, lastTag, commits, records };
+  const which = typeof identity === "string" ? { identity } : {};
+  return { checksum, ...which, last: last as number, lastTag, commits, records };
 }
 
 function isCommitNote(value: unknown): value is CommitNote {

@@ -32,6 +32,8 @@ export type Document = Readonly<Record<string, unknown>>;
 export interface LiveContent {
   readonly document: Document;
   readonly checksum: string;
+  /** Of the file, not of the content. */
+  readonly identity: string;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
   /** What strict JSON would have refused. */
@@ -62,6 +64,7 @@ export interface Unreadable {
 export const nothingLive: LiveContent = Object.freeze({
   document: Object.freeze(Object.create(null) as Record<string, unknown>),
   checksum: missingChecksum,
+  identity: missingChecksum,
   sizeBytes: 0,
   modifiedMs: 0,
   tolerated: [],
@@ -75,7 +78,7 @@ export interface ViewRules {
 export function makeView(live: LiveContent, file: VersionsFile | undefined, rules: ViewRules): View {
   const keyRule = file?.keyRule ?? rules.keyRule;
   const found = findSessions(live.document, { ...rules, keyRule });
-  const known = file === undefined ? emptyLedger : ledgerFor(file, live.checksum);
+  const known = file === undefined ? emptyLedger : ledgerFor(file, live);
   const isForeign = known.checksum !== live.checksum;
   const ledger = isForeign ? withForeignChanges(known, found, live) : known;
   const sessions = new Map<string, Versioned>();

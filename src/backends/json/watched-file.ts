@@ -75,6 +75,11 @@ function isSettled(stat: FileStat, readAtMs: number): boolean {
   return stat.modifiedMs + grainMs < readAtMs;
 }
 
+/** A rename keeps it; a copy, and a file that was written again, have another one. */
+export function identityOf({ device, inode, modifiedMs }: FileStat): string {
+  return `${device}:${inode}:${modifiedMs}`;
+}
+
 export function checksumOf(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }

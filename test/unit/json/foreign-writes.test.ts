@@ -81,6 +81,46 @@ test("versions are not used again when others put the same content back", async 
   assert.equal(versions.size, 10);
 });
 
+test("a file from before that somebody puts back gives its sessions new versions, in place or by a copy", async () => {
+  for (const putBack of ["in place", "copy"]) {
+    const machine = machineWith(textOf({}));
+    const store = await start(machine, "ours");
+    const first = await commitPut(machine, store, "a", { n: 1 });
+    const untouched = await commitPut(machine, store, "b", { n: 1 });
+    const text = machine.readText(livePath);
+    await commitPut(machine, store, "a", { n: 2 });
+    await machine.advance(1_000);
+    if (putBack === "copy") machine.unlink(livePath);
+    machine.writeFile(livePath, text);
+    // The simulated administrator's hands leave the time of a file alone; cp and editors do not.
+    (machine.inodeAt(livePath) as { modifiedMs: number }).modifiedMs = machine.nowMs;
+    for (const reader of [store, await start(machine, "another")]) {
+      assert.deepEqual((await reader.backend.read(["a"])).get("a")?.entry, { n: 1 });
+      assert.notEqual(await versionOf(reader, "a"), first, putBack);
+      assert.equal(await versionOf(reader, "b"), untouched, putBack);
+    }
+    const stale = store.backend.commit(request([put("a", { n: 3 })], [["a", first]]));
+    assert.equal((await machine.settle(stale)).status, "conflict");
+  }
+});
+
+test("a save that died before it replaced the file leaves every version as it was", async () => {
+  const versions = new Set<string>();
+  for (let at = 1; at < 200; at += 1) {
+    const machine = machineWith(textOf({}));
+    const first = await start(machine, "first");
+    const before = await commitPut(machine, first, "a", { n: 1 });
+    const second = await start(machine, "second");
+    second.process.crashAfter(at);
+    await second.process.run(() => second.backend.commit(request([put("a", { n: 2 })])).then(() => {}));
+    if (!second.process.isKilled) break;
+    const { entry, version } = (await first.backend.read(["a"])).get("a") ?? assert.fail();
+    if (entry.n === 1) assert.equal(version, before, `killed at call ${at}`);
+    else versions.add(version);
+  }
+  assert.ok(versions.size > 0, "some died after it");
+});
+
 test("without the versions file nothing is lost but the old versions", async () => {
   const machine = machineWith(textOf({}));
   const store = await start(machine, "ours");
