@@ -8,6 +8,7 @@ export * from "./channel-names.js";
 export * from "./combined.js";
 export * from "./conversation-label.js";
 export * from "./delivery.js";
+export * from "./delivery-info.js";
 export * from "./derive-session-key.js";
 export * from "./entry.js";
 export * from "./expiring-cache.js";
