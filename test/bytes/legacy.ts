@@ -1,8 +1,9 @@
 /**
- * Legacy files: what `sessions.json` may hold, what a take-over must make of any bytes - JSON.parse is the oracle - and
- * whether it does.
+ * Legacy files: what `sessions.json` may hold, what a take-over must make of any bytes - JSON.parse is the oracle, and
+ * JSON5 where that refuses - and whether it does.
  */
 
+import JSON5 from "json5";
 import { SessionStoreError } from "../../src/errors.js";
 import { defaultLimits } from "../../src/limits.js";
 import { openBackend } from "../../src/open-backend.js";
@@ -36,28 +37,43 @@ export function makeLegacyBytes(random: SeededRandom): Uint8Array {
   return Buffer.from(JSON.stringify(sessions, null, random.pick([0, 2])), "utf8");
 }
 
-/** The sessions that these bytes hold, or undefined when they may not be taken over. */
+/** The sessions that these bytes hold, or undefined when an opening may not take them over. */
 export function readLegacyPurely(bytes: Uint8Array): Map<string, string> | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
-  } catch {
-    return undefined;
-  }
+  const value = parseTolerantly(bytes);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   const newest = new Map<string, { updatedAt: number; text: string }>();
   for (const [name, entry] of Object.entries(value)) {
     const key = name.trim().toLowerCase();
     const keyBytes = Buffer.from(key, "utf8");
-    if (key === "" || key.includes("\0") || keyBytes.toString("utf8") !== key || keyBytes.length > 512)
-      return undefined;
-    if (typeof entry !== "object" || entry === null || Array.isArray(entry)) return undefined;
-    if (!isStorable(entry, defaultLimits.nestingLevels)) return undefined;
-    const updatedAt = typeof entry.updatedAt === "number" ? entry.updatedAt : 0;
+    // What cannot be taken keeps nothing else from being taken.
+    if (key === "" || key.includes("\0") || keyBytes.toString("utf8") !== key || keyBytes.length > 512) continue;
+    if (typeof entry !== "object" || entry === null || Array.isArray(entry)) continue;
+    if (!isStorable(entry, defaultLimits.nestingLevels)) continue;
+    const { updatedAt: time } = entry as { updatedAt?: unknown };
+    const updatedAt = typeof time === "number" ? time : 0;
     const known = newest.get(key);
     if (known === undefined || updatedAt >= known.updatedAt) newest.set(key, { updatedAt, text: canonical(entry) });
   }
+  // Nothing but what cannot be taken is no empty store.
+  if (newest.size === 0 && Object.keys(value).length > 0) return undefined;
   return new Map([...newest].map(([key, { text }]) => [key, text]));
+}
+
+function parseTolerantly(bytes: Uint8Array): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes).replace(/^\ufeff/, "");
+  } catch {
+    return undefined;
+  }
+  for (const parse of [JSON.parse, JSON5.parse] as ((text: string) => unknown)[]) {
+    try {
+      return parse(text);
+    } catch {
+      // The next one may read it.
+    }
+  }
+  return undefined;
 }
 
 export interface TakenOver {

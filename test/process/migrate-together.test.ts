@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { inTemporaryDirectory } from "../unit/migrate/support.js";
 
 const program = fileURLToPath(new URL("./migrate-program.js", import.meta.url));
-const processes = 8;
+const processes = 20;
 
 interface Migrator {
   readonly child: ChildProcess;
@@ -22,7 +22,7 @@ function startMigrator(legacyPath: string): Migrator {
   return { child, ended, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
 }
 
-test("of eight processes that open a legacy store at once, one takes it over and all see every session", async () => {
+test("of twenty processes that open a legacy store at once, one takes it over and all see every session", async () => {
   await inTemporaryDirectory(async (directory) => {
     const legacyPath = path.join(directory, "sessions.json");
     const store = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`agent:main:${index}`, { index }]));

@@ -150,3 +150,43 @@ test("too little space is an outcome of the dry run already", async () => {
     if (dryRun) assert.deepEqual(machine.dump(), before);
   }
 });
+
+test("a store that was rolled back is taken over only with force, and the marker is kept aside", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const legacyPath = path.join(directory, "sessions.json");
+    const marker = path.join(directory, "sessions.d.rolled-back");
+    fs.writeFileSync(legacyPath, '{"main":{"n":1}}');
+    fs.writeFileSync(marker, '{"note":"by hand"}');
+    const before = snapshotTree(directory);
+    for (const dryRun of [true, false]) {
+      const result = await migrateStore(legacyPath, { dryRun });
+      assert.deepEqual([result.outcome, result.error?.code], ["failed", "legacy_store"]);
+      assert.match(
+        result.warnings.join(),
+        /was rolled back to its legacy file on 20\d\d-.*run `sessiondir migrate --force`/,
+      );
+      assert.deepEqual(snapshotTree(directory), before);
+    }
+    await rejectsWith("legacy_store", createOrTakeOver(nodePort(), locationOf(legacyPath), takeOverOptions));
+    assert.deepEqual(snapshotTree(directory), before);
+    assert.equal((await migrateStore(legacyPath, { dryRun: true, force: true })).outcome, "migrated");
+    assert.deepEqual(snapshotTree(directory), before);
+    assert.equal((await migrateStore(legacyPath, { force: true })).outcome, "migrated");
+    const aside = fs.readdirSync(directory).filter((name) => name.startsWith("sessions.d.rolled-back"));
+    assert.equal(aside.length, 1);
+    assert.match(aside[0] as string, /^sessions\.d\.rolled-back\.bak\.\d+$/);
+    assert.equal(fs.readFileSync(path.join(directory, aside[0] as string), "utf8"), '{"note":"by hand"}');
+    assert.deepEqual([...(await openAndReadAll(nodePort(), locationOf(legacyPath)))], [["main", { n: 1 }]]);
+  });
+});
+
+test("force changes nothing when the legacy file cannot be taken over", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    fs.writeFileSync(path.join(directory, "sessions.json"), "{ half");
+    fs.writeFileSync(path.join(directory, "sessions.d.rolled-back"), "{}");
+    const before = snapshotTree(directory);
+    const result = await migrateStore(path.join(directory, "sessions.json"), { force: true });
+    assert.equal(result.outcome, "skipped_invalid");
+    assert.deepEqual(snapshotTree(directory), before);
+  });
+});
