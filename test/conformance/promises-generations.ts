@@ -31,9 +31,15 @@ export function generationPromises(suite: Suite): void {
     await store.patch("a", { n: 2 });
     assert.deepEqual(await store.generations("a"), before);
     await store.close();
-    const { store: again } = await own.reopen();
+    const reopened = await own.reopen();
+    const again = reopened.store;
     assert.deepEqual(await again.generations("a"), before);
     await again.patch("a", { n: 3 });
+    assert.deepEqual(await again.generations("a"), before);
+    for await (const { generations } of await (
+      (await own.openSecond?.()) ?? { backend: reopened.backend }
+    ).backend.scan())
+      assert.deepEqual(generations, before);
     await again.patch("a", { sessionId: "three" });
     assert.deepEqual(
       (await again.generations("a")).map(({ sessionId }) => sessionId),

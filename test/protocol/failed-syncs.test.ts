@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Operation, TrashedSession } from "../../src/contract.js";
 import { FailingPort, type FailureOptions } from "../sim/failing-port.js";
 import type { SimulatedMachine } from "../sim/machine.js";
 import { CraftedJournal, carried } from "./crafted-journal.js";
@@ -96,6 +97,48 @@ test("P11: after a failed sync, sync() means that the carried states are on the 
     b: { value: "unknown" },
   });
 });
+
+// Fails without `trashOfSuspects`: the suspect segment is never checkpointed, and what it removed was nowhere else.
+test("P11, P16: what a suspect segment removed goes to the trash all the same, and what it purged does not", async () => {
+  const machine = await makeMachine();
+  const store = await startFailing(machine);
+  for (const key of ["old", "purged"]) await commitPut(machine, store, key, "in a file");
+  await machine.settle(store.backend.checkpoint());
+  const removal = (key: string, purge = false) => ({ type: "remove", key, purge }) as const;
+  const commit = (...operations: Operation[]) =>
+    machine.settle(store.backend.commit({ ...request(operations), actor: "me" }));
+  await commitPut(machine, store, "made", "only in the journal");
+  await commitPut(machine, store, "again", 1);
+  await commit(removal("made"), removal("old"), removal("again"), removal("purged", true));
+  await commitPut(machine, store, "again", 2);
+  const listed = await trashOf(store);
+  assert.deepEqual(
+    listed.map(({ key, entry, actor }) => [key, entry.value, actor]),
+    [
+      ["again", 1, "me"],
+      ["made", "only in the journal", "me"],
+      ["old", "in a file", "me"],
+    ],
+  );
+  store.fail(firstSync(segmentPath(3)));
+  await assert.rejects(machine.settle(store.backend.commit(request([put("b", { value: 1 })]))));
+  assert.deepEqual(await trashOf(store), listed);
+  // A segment with nothing but carried states would not be sealed.
+  await commitPut(machine, store, "c", 1);
+  await machine.settle(store.backend.checkpoint());
+  assert.equal(checkpointedVersion(machine), 8);
+  assert.deepEqual(await trashOf(store), listed);
+  await machine.settle(store.backend.close());
+  const next = await start(machine, "next");
+  assert.deepEqual(await trashOf(next), listed);
+  assert.deepEqual(await readValue(next, "again"), 2);
+});
+
+async function trashOf({ backend }: StartedStore) {
+  const items: TrashedSession[] = [];
+  for await (const item of backend.trash()) items.push(item);
+  return items.sort((left, right) => (left.key < right.key ? -1 : 1));
+}
 
 /** The sync fails, and so does that of the segment that was to take its place. */
 async function poisoned(): Promise<{ machine: SimulatedMachine; store: FailingStore }> {

@@ -18,6 +18,7 @@ import {
   type SealReason,
 } from "./journal/record.js";
 import * as layout from "./layout.js";
+import { trashOfSuspects } from "./trash.js";
 import type { View } from "./view.js";
 
 export interface CommitFields {
@@ -110,19 +111,30 @@ export class JournalWriter {
   /** Taken from memory: what a file says whose sync has failed proves nothing. */
   private statesOf(suspects: readonly LiveSegment[]): CarriedState[] {
     const states: CarriedState[] = [];
+    const trashOf = trashOfSuspects(this.view, (suspects.at(-1) as LiveSegment).first);
     for (const key of new Set(suspects.flatMap((segment) => [...segment.overlay.changes.keys()]))) {
       const change = this.view.latestChange(key);
       if (change === undefined) continue;
       const { version, record } = change;
+      const trashed = trashOf(key);
       if (change.type === "remove") {
-        states.push({ type: "remove", key, version, record });
+        // Said even when it is empty: what was purged must not get there from its entry file.
+        states.push({ type: "remove", key, version, record, trashed });
         continue;
       }
       try {
         const session = this.view.read(key);
         if (session === undefined) continue;
         const { entry, generations } = session;
-        states.push({ type: "put", key, version, record, entry, generations });
+        states.push({
+          type: "put",
+          key,
+          version,
+          record,
+          entry,
+          generations,
+          ...(trashed?.length ? { trashed } : {}),
+        });
       } catch (error) {
         // A session that was damaged before stays damaged; it must not cost the others.
         if (!(error instanceof SessionStoreError && error.code === "entry_damaged")) throw error;

@@ -14,8 +14,13 @@ import { type Directory, hasCode } from "../../fs/port.js";
 import { presentGenerations } from "../../sessions/generations.js";
 import { foldKey, type TrashedState } from "./entries/fold.js";
 import { readTrashFileIfExists } from "./entries/trash-file.js";
-import type { JournalRecord } from "./journal/record.js";
-import { collectKeyHistories, readSegmentInSlices } from "./journal/sealed-segment.js";
+import type { CarriedTrash, JournalRecord } from "./journal/record.js";
+import {
+  collectKeyHistories,
+  readSegment,
+  readSegmentInSlices,
+  type SegmentContent,
+} from "./journal/sealed-segment.js";
 import { damagedJournal } from "./journal-errors.js";
 import * as layout from "./layout.js";
 import type { StoreFiles } from "./store-files.js";
@@ -164,16 +169,65 @@ async function readSegmentsIfExist(
 
 function foldRemovals(files: StoreFiles, records: readonly JournalRecord[], checkpointed: number) {
   const items = new Map<string, TrashItem>();
-  for (const history of collectKeyHistories(records).values()) {
-    const pending = history.filter((change) => change.version > checkpointed);
-    if (!pending.some((change) => change.type === "remove" || change.trashPrevious)) continue;
-    for (const trashed of foldKey(files.entries, pending).trashed) {
-      const { timeMs, version, key } = trashed.removal;
-      const name = layout.trashFileName(timeMs, version, files.entries.fileName(key));
-      items.set(name, { ...(layout.parseTrashFileName(name) as TrashItem), name, session: toSession(trashed, name) });
-    }
+  for (const trashed of foldTrashed(files, records, checkpointed)) {
+    const { timeMs, version, key } = trashed.removal;
+    const name = layout.trashFileName(timeMs, version, files.entries.fileName(key));
+    items.set(name, { ...(layout.parseTrashFileName(name) as TrashItem), name, session: toSession(trashed, name) });
   }
   return items;
+}
+
+function* foldTrashed(files: StoreFiles, records: readonly JournalRecord[], checkpointed: number) {
+  for (const history of collectKeyHistories(records).values()) {
+    const pending = history.filter((change) => change.version > checkpointed);
+    if (!pending.some((change) => change.type === "remove" || change.trashPrevious || change.trashed)) continue;
+    yield* foldKey(files.entries, pending).trashed;
+  }
+}
+
+/**
+ * P11: what the trash will get from these segments, for the record that carries their states on. Removals that were
+ * acknowledged were synced before, so they can be read; what is missing of a file whose sync failed never was. Returns
+ * by key what there is: an empty list says that there is nothing, `undefined` that it can no longer be told.
+ */
+export function trashOfSuspects(view: View, suspectFrom: number): (key: string) => CarriedTrash[] | undefined {
+  const { files, checkpointVersion } = view;
+  const found = new Map<string, CarriedTrash[]>();
+  const live = view.segments.filter((segment) => segment.lastVersion > checkpointVersion);
+  if (!live.some((segment) => segment.overlay.hasRemovals)) return () => [];
+  let isComplete = true;
+  try {
+    const records: JournalRecord[] = [];
+    for (const { first, lastVersion } of live) {
+      const content = readSegmentNamed(files, first);
+      if (content.last.version < lastVersion) isComplete = false;
+      for (const record of content.records) records.push(record);
+    }
+    for (const { state, removal } of foldTrashed(files, records, checkpointVersion)) {
+      if (removal.version < suspectFrom) continue;
+      const { version, record, entry, generations } = state;
+      const by = { actor: removal.actor, reason: removal.reason };
+      const removed = { removedAtMs: removal.timeMs, removedByVersion: removal.version, ...by };
+      const list = found.get(removal.key) ?? [];
+      found.set(removal.key, list);
+      // Segments that were carried before tell of a removal twice.
+      if (list.some(({ removedByVersion }) => removedByVersion === removal.version)) continue;
+      list.push({ version, record, ...removed, ...presentGenerations(generations), entry });
+    }
+  } catch {
+    // What was found so far is true all the same. The states themselves must go on whatever happens to the trash.
+    isComplete = false;
+  }
+  return (key) => found.get(key) ?? (isComplete ? [] : undefined);
+}
+
+function readSegmentNamed(files: StoreFiles, first: number): SegmentContent {
+  const file = openChecked(files.port, files.journal, layout.segmentName(first), "read", files.owner);
+  try {
+    return readSegment(files.port, file, first);
+  } finally {
+    files.port.close(file);
+  }
 }
 
 function toSession({ state, removal }: TrashedState, name: string): TrashedSession {

@@ -59,12 +59,14 @@ export function foldKey(entries: EntryDirectory, history: KeyHistory): FoldedKey
     if (change.version <= baseVersion) continue;
     changed = true;
     const { version, record } = change;
+    trashed.push(...carriedTrash(change));
     if (change.type === "put") {
       if (change.trashPrevious && state !== "absent" && !("broken" in state)) trashed.push({ state, removal: change });
       const entry = freezeJournaled(change.entry);
       state = "broken" in entry ? entry : { version, record, entry: entry.frozen, generations: change.generations };
     } else if (change.type === "remove") {
-      if (state !== "absent" && !("broken" in state) && !change.purge) trashed.push({ state, removal: change });
+      const isKept = !change.purge && change.trashed === undefined;
+      if (isKept && state !== "absent" && !("broken" in state)) trashed.push({ state, removal: change });
       state = "absent";
     } else {
       state = patchState(state, change);
@@ -75,6 +77,20 @@ export function foldKey(entries: EntryDirectory, history: KeyHistory): FoldedKey
     return { key, trashed, result: { action: "quarantine", problem: base.damage } };
   }
   return { key, trashed, result: toAction(changed, state, baseIsDamaged) };
+}
+
+/** P11: what only suspect segments held of the trash, with the removals that it always had. */
+function carriedTrash(change: JournaledChange): TrashedState[] {
+  const states: TrashedState[] = [];
+  for (const item of change.trashed ?? []) {
+    const { version, record, generations, removedAtMs, removedByVersion, actor, reason } = item;
+    const entry = freezeJournaled(item.entry);
+    if ("broken" in entry) continue;
+    const removal = { type: "remove", key: change.key, record, purge: false, actor, reason } as const;
+    const stamp = { timeMs: removedAtMs, version: removedByVersion };
+    states.push({ state: { version, record, entry: entry.frozen, generations }, removal: { ...removal, ...stamp } });
+  }
+  return states;
 }
 
 function toAction(

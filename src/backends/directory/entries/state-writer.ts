@@ -31,7 +31,7 @@ export class StateWriter {
   /** Everything is durable when this resolves. */
   async write(histories: ReadonlyMap<string, KeyHistory>): Promise<void> {
     const withRemovals = [...histories.values()].filter((history) =>
-      history.some((change) => change.type === "remove" || change.trashPrevious),
+      history.some((change) => change.type === "remove" || change.trashPrevious || change.trashed),
     );
     if (withRemovals.length > 0) {
       const trash = this.files.openOrMakePart(layout.trashName);

@@ -60,7 +60,7 @@ export class SegmentOverlay {
   addCarry(record: CarryRecord, recordBytes: number, latest: (key: string) => KeyChange | undefined): void {
     const bytes = recordBytes / Math.max(1, record.states.length);
     for (const state of record.states) {
-      if (state.type === "remove") this.hasRemovals = true;
+      if (state.type === "remove" || state.trashed?.length) this.hasRemovals = true;
       const known = latest(state.key);
       if (known && known.version > state.version) continue;
       this.changes.set(state.key, {

@@ -68,8 +68,25 @@ export interface SealRecord extends RecordCommon {
   readonly lastVersion: number;
 }
 
+/** A removed state that only suspect segments held, and the removal that sends it to the trash. */
+export interface CarriedTrash {
+  readonly version: number;
+  readonly record: string;
+  readonly entry: JsonObject;
+  readonly generations?: readonly Generation[] | undefined;
+  readonly removedAtMs: number;
+  readonly removedByVersion: number;
+  readonly actor?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
 /** A state carried over from a suspect segment, with the version it always had (P11). */
-export type CarriedState =
+export type CarriedState = {
+  /** Everything of this session that goes to the trash; undefined when that could no longer be told. */
+  readonly trashed?: readonly CarriedTrash[] | undefined;
+} & CarriedSession;
+
+type CarriedSession =
   | {
       readonly type: "put";
       readonly key: string;
@@ -138,8 +155,9 @@ export function encodeCarry(carry: Omit<CarryRecord, "type">): EncodedRecord {
             record: state.record,
             entry: state.entry,
             ...presentGenerations(state.generations),
+            trashed: state.trashed,
           }
-        : { remove: state.key, version: state.version, record: state.record },
+        : { remove: state.key, version: state.version, record: state.record, trashed: state.trashed },
     ),
     suspectFrom: carry.suspectFrom,
     lastVersion: carry.lastVersion,
@@ -280,11 +298,23 @@ function toOperation(value: unknown): RecordOperation {
 function toCarriedState(value: unknown): CarriedState {
   const fields = asObject(value);
   if (!isVersion(fields.version) || typeof fields.record !== "string") throw unknownRecord();
-  const stamp = { version: fields.version, record: fields.record };
+  const trashed = Array.isArray(fields.trashed) ? { trashed: fields.trashed.flatMap(toCarriedTrash) } : {};
+  const stamp = { version: fields.version, record: fields.record, ...trashed };
   if (typeof fields.put === "string")
     return { type: "put", key: fields.put, ...stamp, entry: asObject(fields.entry), ...storedGenerations(fields) };
   if (typeof fields.remove === "string") return { type: "remove", key: fields.remove, ...stamp };
   throw unknownRecord();
+}
+
+/** Nothing for what has not the form: no session depends on it. */
+function toCarriedTrash(value: unknown): CarriedTrash[] {
+  const fields = asObject(value);
+  const { version, record, removedAtMs, removedByVersion } = fields;
+  if (!isVersion(version) || typeof record !== "string" || !isVersion(removedByVersion)) return [];
+  if (typeof removedAtMs !== "number" || typeof fields.entry !== "object" || fields.entry === null) return [];
+  const [actor, reason] = [optionalString(fields.actor), optionalString(fields.reason)];
+  const entry = asObject(fields.entry);
+  return [{ version, record, removedAtMs, removedByVersion, actor, reason, entry, ...storedGenerations(fields) }];
 }
 
 function storedGenerations(fields: JsonObject): { generations?: readonly Generation[] } {

@@ -4,7 +4,7 @@ import type { Generation } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
 import type { File, Port } from "../../../fs/port.js";
 import { type CommitStamp, originStamp } from "../version.js";
-import type { JournalRecord, JsonObject, SealReason } from "./record.js";
+import type { CarriedTrash, JournalRecord, JsonObject, SealReason } from "./record.js";
 import { eachRecord, type ReadRecord, readRange, readRecords } from "./segment-file.js";
 
 /** One change of one session, as it lies in the journal. */
@@ -22,6 +22,8 @@ export interface JournaledChange extends CommitStamp {
   readonly generations?: readonly Generation[] | undefined;
   /** put: the state before goes to the trash. */
   readonly trashPrevious?: boolean | undefined;
+  /** Carried: all of this session that goes to the trash, if it can be told. */
+  readonly trashed?: readonly CarriedTrash[] | undefined;
 }
 
 /** The changes of one session in one segment, oldest first; never empty. */
