@@ -6,8 +6,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { MemoryBackend } from "../../../src/backends/memory/backend.js";
 import { nodePort } from "../../../src/fs/node-port.js";
+import { freezeParsedJson } from "../../../src/sessions/entry-value.js";
 import { canonicalJson, combineDigests, digestSession } from "../../../src/transfer/content-hash.js";
 import { copyBackends, copyStore } from "../../../src/transfer/copy.js";
+import { openForWriting } from "../../../src/transfer/store-place.js";
 import { SeededRandom } from "../../sim/random.js";
 import {
   inTemporaryDirectory,
@@ -37,29 +39,59 @@ const key = fc
   );
 const entry = fc.dictionary(fc.string({ maxLength: 12 }), fc.jsonValue({ maxDepth: 4 }), { maxKeys: 8 });
 
-test("copies from directory to memory and back to a directory keep every entry, byte for byte as JSON", async () => {
+test("copies from directory to memory, json and back to a directory keep every entry, byte for byte as JSON", async () => {
   await inTemporaryDirectory(async (directory) => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(fc.dictionary(key, entry, { minKeys: 1, maxKeys: 12 }), async (sessions) => {
         run += 1;
         const first = path.join(directory, `first-${run}.d`);
+        const json = { location: path.join(directory, `json-${run}.json`), backend: "json" } as const;
         const last = path.join(directory, `last-${run}.d`);
         await makeStore(first, sessions as never);
         const source = await open(first, { readOnly: true });
         const memory = new MemoryBackend(port);
-        const target = await open(last);
         const there = await copyBackends(port, source, {}, async () => memory);
-        const back = await copyBackends(port, memory, {}, async () => target);
+        const legacy = await openForWriting(port, json, "openclaw", "test");
+        const over = await copyBackends(port, memory, {}, async () => legacy);
+        await legacy.close();
+        const back = await copyStore(json, last);
+        const target = await open(last, { readOnly: true });
         assert.deepEqual(await readTexts(target), await readTexts(source));
-        assert.deepEqual([there.outcome, back.outcome], ["complete", "complete"]);
-        assert.equal(back.verified?.contentSha256, there.contentSha256);
+        assert.deepEqual([there.outcome, over.outcome, back.outcome], ["complete", "complete", "complete"]);
+        for (const { verified } of [over, back]) assert.equal(verified?.contentSha256, there.contentSha256);
         assert.equal(back.verified?.sessions, Object.keys(sessions).length);
         await source.close();
         await target.close();
       }),
       { numRuns: 25, seed: 41 },
     );
+  });
+});
+
+test("earlier generations travel where both sides keep them; a target that keeps none says so", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const generations = [{ sessionId: "older", endedMs: 4 }];
+    const memory = new MemoryBackend(port);
+    const entry = freezeParsedJson({ sessionId: "now" });
+    await memory.commit({ operations: [{ type: "put", key: "a", entry, generations }], expected: new Map() });
+    const target = await open(path.join(directory, "target.d"));
+    const kept = await copyBackends(port, memory, {}, async () => target);
+    assert.deepEqual((await target.read(["a"])).get("a")?.generations, generations);
+    assert.deepEqual([kept.outcome, kept.warnings], ["complete", []]);
+    // The same entry with other generations is another session.
+    await memory.commit({ operations: [{ type: "put", key: "a", entry, generations: [] }], expected: new Map() });
+    assert.deepEqual((await copyBackends(port, memory, {}, async () => target)).conflicts, ["a"]);
+    await copyBackends(port, memory, { onConflict: "replace" }, async () => target);
+    assert.deepEqual((await target.read(["a"])).get("a")?.generations ?? [], []);
+    await memory.commit({ operations: [{ type: "put", key: "a", entry, generations }], expected: new Map() });
+    const json = { location: path.join(directory, "old.json"), backend: "json" } as const;
+    const legacy = await openForWriting(port, json, "openclaw", "test");
+    const lost = await copyBackends(port, memory, {}, async () => legacy);
+    assert.equal(lost.outcome, "complete");
+    assert.match(lost.warnings[0] ?? "", /keeps no earlier generations: those of 1 session/);
+    await legacy.close();
+    await target.close();
   });
 });
 
