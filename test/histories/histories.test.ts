@@ -1,4 +1,4 @@
-/** Recorded histories of real processes on a directory store, and of tasks on a memory store, are linearizable. */
+/** Recorded histories of real processes on a directory store and on a legacy file, and of tasks on a memory store, are linearizable. */
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
@@ -9,11 +9,12 @@ import type { Backend, CommitRequest } from "../../src/contract.js";
 import { judgeHistory } from "./checker.js";
 import type { RecordedHistory } from "./record.js";
 import { runHistories } from "./run.js";
-import { directoryTarget, type HistoryTarget, memoryTarget } from "./targets.js";
+import { directoryTarget, type HistoryTarget, jsonTarget, memoryTarget } from "./targets.js";
 
 // Two rounds of all numbers of processes and sessions on the disk, one in memory.
 for (const [target, seed, count] of [
   [directoryTarget, 900, 18],
+  [jsonTarget, 1_800, 9],
   [memoryTarget, 2_700, 12],
 ] as const) {
   test(`${target.name}: ${count} histories of 2 to 8 processes and 1 to 16 sessions are linearizable`, {

@@ -46,9 +46,10 @@ const endKey = "agent:end:of-feed";
 
 export async function recordHistory(
   target: HistoryTarget,
-  shape: HistoryShape,
+  given: HistoryShape,
   workers: HistoryWorkers,
 ): Promise<RecordedHistory> {
+  const shape = { ...given, options: { ...given.options, ...target.options } };
   const place = target.makePlace();
   try {
     const backend = tellingVersions(await place.open(shape.options));

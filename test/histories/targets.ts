@@ -3,6 +3,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { jsonCapabilities } from "../../src/backends/json/backend.js";
 import { MemoryBackend, memoryCapabilities } from "../../src/backends/memory/backend.js";
 import type { Backend, Capabilities } from "../../src/contract.js";
 import { nodePort } from "../../src/fs/node-port.js";
@@ -15,6 +16,8 @@ export interface HistoryTarget {
   readonly name: string;
   /** With `crossProcess` the clients are processes that open the location; without it they share one handle. */
   readonly capabilities: Pick<Capabilities, "crossProcess" | "denseVersions">;
+  /** For every opening of the store, also in the clients' processes. */
+  readonly options?: OpenOptions;
   /** A place for a store that does not exist yet. */
   makePlace(): HistoryPlace;
 }
@@ -38,13 +41,23 @@ export const memoryTarget: HistoryTarget = {
 export const directoryTarget: HistoryTarget = {
   name: "directory",
   capabilities: { crossProcess: true, denseVersions: true },
-  makePlace: () => {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sessiondir-history-"));
-    const location = path.join(directory, "sessions.json");
-    return {
-      location,
-      open: (options) => openBackend(nodePort(), location, checkOpenOptions(options)),
-      remove: async () => fs.rmSync(directory, { recursive: true, force: true }),
-    };
-  },
+  makePlace: makeDiskPlace,
 };
+
+export const jsonTarget: HistoryTarget = {
+  name: "json",
+  capabilities: jsonCapabilities,
+  // Whoever is killed between making the gateway's lock file and writing its number into it is waited for 30 seconds.
+  options: { backend: "json", rotateBytes: 1_000, lockWaitMs: 60_000 },
+  makePlace: makeDiskPlace,
+};
+
+function makeDiskPlace(): HistoryPlace {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sessiondir-history-"));
+  const location = path.join(directory, "sessions.json");
+  return {
+    location,
+    open: (options) => openBackend(nodePort(), location, checkOpenOptions(options)),
+    remove: async () => fs.rmSync(directory, { recursive: true, force: true }),
+  };
+}

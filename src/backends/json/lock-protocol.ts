@@ -54,7 +54,8 @@ export class LegacyLock {
   }
 
   #create(): boolean {
-    const { processId } = this.#port;
+    // Ready before the file is there: one that names nobody holds everybody up until it is stale.
+    const bytes = this.#payload();
     let file: ReturnType<Port["open"]>;
     try {
       file = this.#port.open(this.#parent, this.#name, "create");
@@ -63,10 +64,6 @@ export class LegacyLock {
       throw error;
     }
     try {
-      const { startTime } = this.#port.inspectProcess(processId);
-      const createdAt = new Date(this.#port.nowMs()).toISOString();
-      const text = JSON.stringify({ pid: processId, createdAt, starttime: startTime });
-      const bytes = Buffer.from(text);
       const written = this.#port.append(file, bytes);
       if (written !== bytes.byteLength) throw shortWrite(written, bytes.byteLength);
       this.#held = this.#port.stat(file);
@@ -77,6 +74,13 @@ export class LegacyLock {
     } finally {
       this.#port.close(file);
     }
+  }
+
+  #payload(): Uint8Array {
+    const { processId } = this.#port;
+    const { startTime } = this.#port.inspectProcess(processId);
+    const createdAt = new Date(this.#port.nowMs()).toISOString();
+    return Buffer.from(JSON.stringify({ pid: processId, createdAt, starttime: startTime }));
   }
 
   /** `undefined` when it is gone. */
