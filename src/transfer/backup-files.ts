@@ -41,8 +41,8 @@ export interface BackupManifest {
   readonly newestUpdatedAt: number;
   readonly contentSha256: string;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
-  /** Keys of sessions that could not be read: the backup is not all of the store. */
-  readonly damaged: readonly string[];
+  /** How many sessions could not be read: the backup is not all of the store. The bundle's trailer names them. */
+  readonly damaged: number;
 }
 
 /** `sessions.2026-11-21T12-53-14.123Z`: sorts by time, and is a name on every file system. */
@@ -139,8 +139,7 @@ function isManifest(
     files[0]?.name === backupSessionsName &&
     isCount(files[0].bytes) &&
     isHash(files[0].sha256) &&
-    Array.isArray(damaged) &&
-    damaged.every((key) => typeof key === "string")
+    isCount(damaged)
   );
 }
 

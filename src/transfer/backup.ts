@@ -133,7 +133,7 @@ async function fill(
         newestUpdatedAt: written.newestUpdatedAt,
         contentSha256: written.trailer.contentSha256,
         files: [{ name: backupSessionsName, bytes: written.fileBytes, sha256: written.fileSha256 }],
-        damaged: written.trailer.damaged,
+        damaged: damaged.length,
       };
     } finally {
       file.close();
@@ -216,6 +216,7 @@ export async function openVerifiedBackup(
       const fits =
         trailer.sessions === manifest.sessions &&
         trailer.contentSha256 === manifest.contentSha256 &&
+        trailer.damaged.length === manifest.damaged &&
         bundle.sizeBytes() === file?.bytes &&
         bundle.fileSha256 === file.sha256;
       if (!fits) throw invalidBundle("the sessions are whole, but not those that the manifest tells of", bundle.path);

@@ -47,6 +47,8 @@ export interface WrittenBundle {
   readonly damaged: readonly SessionProblem[];
 }
 
+/** The trailer names them all; a store with more needs a repair, not a backup. */
+const damagedMax = 10_000;
 /** Lines are put together to chunks of about this size. */
 const chunkBytes = 64 * 1024;
 
@@ -79,7 +81,7 @@ export async function writeBundle(
     options.onProgress?.(digests.length);
     await pace.breathe();
   }
-  if (damaged.length > 0 && !options.allowDamaged) throw someDamaged(source, damaged);
+  if (damaged.length > (options.allowDamaged ? damagedMax : 0)) throw someDamaged(source, damaged);
   if (digests.length === 0 && !options.allowEmpty) throw nothingToWrite(source, options);
   const trailer: BundleTrailer = {
     end: true,

@@ -111,14 +111,14 @@ async function restoreInto(
   const live = replaces ? await measureLive(place, limits, dryRun) : undefined;
   if (live !== undefined && !options.acceptLoss) requireNoLoss(place, manifest, live);
   const result: RestoreBackupResult = {
-    outcome: manifest.damaged.length === 0 ? "complete" : "partial",
+    outcome: manifest.damaged === 0 ? "complete" : "partial",
     dryRun,
     storePath: place.storePath,
     backup: {
       created: manifest.created,
       sessions: manifest.sessions,
       newestUpdatedAt: manifest.newestUpdatedAt,
-      damaged: manifest.damaged,
+      damaged: bundle.trailer?.damaged ?? [],
     },
     ...(live === undefined ? {} : { replaced: live.figures ?? ("unreadable" as const) }),
   };

@@ -79,13 +79,14 @@ async function create(options: CreateOptions, [directory]: string[]): Promise<nu
 async function verify(options: CommonOptions, [backup]: string[]): Promise<number> {
   const { verifyBackup } = await import("../../transfer/backup.js");
   const manifest = await verifyBackup(backup!);
-  const ok = manifest.damaged.length === 0;
+  const ok = manifest.damaged === 0;
   if (options.json) {
     printJson({ ok, ...manifest });
     return ok ? 0 : exitFailed;
   }
-  for (const key of manifest.damaged) {
-    warnings.warn(`the backup lacks ${JSON.stringify(key)}: it could not be read when the backup was made`);
+  if (!ok) {
+    const lacks = countOf(manifest.damaged, "session");
+    warnings.warn(`the backup lacks ${lacks} that could not be read; the last line of sessions.jsonl names them`);
   }
   const what = `${countOf(manifest.sessions, "session")} of ${safeText(manifest.source.name)}, ${safeText(manifest.created)}`;
   printLine(
