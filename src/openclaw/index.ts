@@ -4,23 +4,48 @@
  */
 
 export * from "./agent-config.js";
+export * from "./archives.js";
+export * from "./artifacts.js";
 export * from "./channel-names.js";
 export * from "./combined.js";
 export * from "./conversation-label.js";
 export * from "./delivery.js";
 export * from "./delivery-info.js";
 export * from "./derive-session-key.js";
+export {
+  enforceSessionDiskBudget,
+  type SessionDiskBudgetLogger,
+  type SessionDiskBudgetParams,
+  type SessionDiskBudgetSweepResult,
+} from "./disk-budget.js";
+export * from "./durations.js";
 export * from "./entry.js";
 export * from "./expiring-cache.js";
 export * from "./group.js";
 export * from "./key-normalization.js";
 export * from "./legacy-keys.js";
+export { setSessionStoreLogger } from "./log.js";
 export * from "./main-session.js";
+export {
+  type CapOptions,
+  capEntryCount,
+  formatSessionMaintenanceWarning,
+  getActiveSessionMaintenanceWarning,
+  type PruneOptions,
+  pruneStaleEntries,
+  type RemovedEntry,
+  type SessionMaintenanceWarning,
+} from "./maintenance.js";
+export * from "./maintenance-config.js";
+export * from "./maintenance-tracker.js";
 export * from "./metadata.js";
 export * from "./origin.js";
+export * from "./paths.js";
 export { isBlockedObjectKey } from "./prototype-keys.js";
 export * from "./reset.js";
 export * from "./reset-preserved-selection.js";
+export * from "./rotate.js";
+export * from "./session-dirs.js";
 export * from "./session-key.js";
 export {
   deriveSessionChatTypeFromKey,
@@ -42,6 +67,8 @@ export * from "./stable-stringify.js";
 export * from "./store-normalize.js";
 export * from "./strings.js";
 export * from "./subagent-depth.js";
+export * from "./targets.js";
 export * from "./thread-info.js";
+export * from "./transcript-files.js";
 export * from "./transcript-mirror.js";
 export * from "./types.js";
