@@ -75,11 +75,11 @@ export async function createBackup(
     }
   } catch (error) {
     if (typeof (error as { code?: unknown } | undefined)?.code !== "string") throw error;
-    throw fromSystemError(error, {
-      operation: "create a backup",
-      path: absolute,
-      onDisk: "No backup was made; the store is as it was.",
-    });
+    const onDisk = "No backup was made; the store is as it was.";
+    const details = { operation: "create a backup", path: absolute, onDisk };
+    if (!hasCode(error, "ENOENT")) throw fromSystemError(error, details);
+    const nextStep = "Make it first.";
+    throw new SessionStoreError("not_found", "the folder above does not exist", { ...details, nextStep, cause: error });
   } finally {
     await source.close();
   }

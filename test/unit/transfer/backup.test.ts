@@ -72,6 +72,8 @@ test("a backup that fails leaves nothing behind; one that was interrupted is not
     assert.match(error.message, /never finished/);
     await rejectsWith("not_found", verifyBackup(backup));
     await rejectsWith("invalid_option", createBackup(store, directory, { name: "../x" }));
+    await rejectsWith("not_found", createBackup(store, path.join(directory, "none", "backups")));
+    await rejectsWith("store_missing", createBackup(path.join(directory, "none.d"), directory));
   });
 });
 
