@@ -139,10 +139,10 @@ function leftAlone({ place }: Survey, { directoryName }: StoreLocation): string[
 /** The store must be one that can be opened; a legacy file beside it is merged. `made`: it came from there just now. */
 async function visitStore(run: Run, location: StoreLocation, made?: MigrationResult): Promise<MigrationResult> {
   const { port, rules } = run;
-  const files = StoreFiles.open(port, location, true);
-  const result = made ?? alreadyThere(location, files.manifest.migration);
-  const isAlone = port.statName(files.parent, location.legacyName) === undefined;
-  files.close();
+  const [result, isAlone] = inStore(port, location, ({ manifest, parent }) => [
+    made ?? alreadyThere(location, manifest.migration),
+    port.statName(parent, location.legacyName) === undefined,
+  ]);
   if (isAlone) return result;
   const backend = await openForMerge(port, location, rules.limits, run.dryRun);
   try {
@@ -180,9 +180,7 @@ function withMerge(result: MigrationResult, merged: MergeOutcome): MigrationResu
 async function finish(run: Run, readyName: string): Promise<MigrationResult> {
   const { port, location, rules } = run;
   const asIfThere = { ...location, directoryName: readyName };
-  const files = StoreFiles.open(port, asIfThere, true);
-  const { migration } = files.manifest;
-  files.close();
+  const migration = inStore(port, asIfThere, ({ manifest }) => manifest.migration);
   const made = alreadyThere(location, migration);
   if (migration !== null) made.outcome = "migrated";
   if (!run.dryRun) {
@@ -228,6 +226,15 @@ async function predictBeside(run: Run, target: MergeTarget, known: readonly Fing
     return await predictMerge(port, parent, location, target, rules, known);
   } finally {
     port.closeDirectory(parent);
+  }
+}
+
+function inStore<Result>(port: Port, location: StoreLocation, work: (files: StoreFiles) => Result): Result {
+  const files = StoreFiles.open(port, location, true);
+  try {
+    return work(files);
+  } finally {
+    files.close();
   }
 }
 

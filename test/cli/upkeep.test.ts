@@ -89,3 +89,31 @@ test("repair of a healthy store says that there is nothing to do", (context) => 
   const { status, stdout } = runCommand(["repair", "--store", store]);
   assert.deepEqual([status, stdout], [0, "ok: nothing to repair\n"]);
 });
+
+test("migrate of a store that was rolled back fails and changes nothing; with --force it migrates", (context) => {
+  const directory = temporaryDirectory(context);
+  const store = path.join(directory, "sessions.json");
+  writeFileSync(store, legacy);
+  writeFileSync(path.join(directory, "sessions.d.rolled-back"), "{}");
+  const before = fingerprint(directory);
+  const { status, stderr } = runCommand(["migrate", "--store", store]);
+  assert.equal(status, 1);
+  assert.match(stderr, /^error \[legacy_store\].*was rolled back .*--force/);
+  assert.deepEqual(fingerprint(directory), before);
+  assert.match(runCommand(["migrate", "--force", "--dry-run", "--store", store]).stdout, /would migrate 2 of 2/);
+  assert.equal(runCommand(["migrate", "--force", "--store", store]).status, 0);
+  assert.equal(runCommand(["get", "agent:main:main", "--store", store]).status, 0);
+});
+
+test("migrate merges a legacy file that lies beside the store, and says what became of it", (context) => {
+  const directory = temporaryDirectory(context);
+  const store = path.join(directory, "sessions.json");
+  writeFileSync(store, legacy);
+  assert.equal(runCommand(["migrate", "--store", store]).status, 0);
+  writeFileSync(store, JSON.stringify({ "agent:main:main": { updatedAt: 9 }, "agent:main:new": {} }));
+  const { status, stdout, stderr } = runCommand(["migrate", "--store", store]);
+  assert.equal(status, 0);
+  assert.match(stdout, /migrated 2 of 2 sessions into .*\nThe original is .*sessions\.json\.bak\.\d+/);
+  assert.match(stderr, /warning: .*1 session added, 1 session replaced by a newer one/);
+  assert.equal(existsSync(store), false);
+});

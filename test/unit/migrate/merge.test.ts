@@ -8,6 +8,8 @@ import type { Port } from "../../../src/fs/port.js";
 import { judge } from "../../../src/migrate/merge-plan.js";
 import { migrateStore } from "../../../src/migrate/migrate.js";
 import { freezeParsedJson } from "../../../src/sessions/entry-value.js";
+import { CountingPort } from "../../sim/counting-port.js";
+import { FailingPort } from "../../sim/failing-port.js";
 import { SimulatedMachine } from "../../sim/machine.js";
 import { locationOf, openAndReadAll, openOrTakeOver, takeOverOptions } from "./support.js";
 
@@ -324,3 +326,64 @@ test("what opens the store twice merges a file once: the same loser is kept in t
     ["main"],
   );
 });
+
+test("looking after the legacy file costs a commit one stat", async () => {
+  const machine = await machineWithStore({ main: {} });
+  await run(machine, async (inner) => {
+    const port = new CountingPort(inner, { trace: true });
+    const backend = await openOrTakeOver(port, location);
+    port.reset();
+    for (let n = 0; n < 5; n += 1) await backend.commit(put("main", { n }));
+    const looks = port.trace.filter(({ path }) => path === legacyPath).map(({ method }) => method);
+    assert.deepEqual(
+      looks,
+      Array.from({ length: 5 }, () => "statName"),
+    );
+    await backend.close();
+  });
+});
+
+test("a store full of newer sessions and a disk without space: nothing is renamed, and a later merge does the rest", async () => {
+  const machine = await machineWithStore({ main: { updatedAt: 5 } });
+  const text = JSON.stringify(Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`late-${n}`, { n }])));
+  machine.writeFile(legacyPath, text);
+  machine.disk.freeBytes = 300;
+  const failed = await run(machine, (port) => migrateStore(legacyPath, { port }));
+  assert.deepEqual([failed.outcome, failed.error?.code], ["failed", "disk_full"]);
+  assert.equal(machine.readText(legacyPath), text);
+  machine.disk.freeBytes = Number.POSITIVE_INFINITY;
+  assert.equal((await run(machine, (port) => migrateStore(legacyPath, { port }))).merge?.added, 50);
+});
+
+for (const code of ["EIO", "ENOSPC", "EACCES", "EMFILE"]) {
+  test(`when any one call of a merge fails with ${code}, nothing is lost and a later merge completes it`, async () => {
+    const text = JSON.stringify({ main: { updatedAt: 6 }, lost: { updatedAt: 1 }, added: {} });
+    const prepared = await machineWithStore({ main: { updatedAt: 5 }, lost: { updatedAt: 5 } });
+    prepared.writeFile(legacyPath, text);
+    for (let failAt = 1; ; failAt += 1) {
+      const machine = prepared.fork();
+      let failures = 0;
+      const outcome = await machine.process().run(async (port) => {
+        const failing = new FailingPort(port, { failAt, code });
+        await migrateStore(legacyPath, { port: failing }).finally(() => {
+          failures = failing.failures.length;
+        });
+      });
+      if (failures === 0) {
+        assert.ok(failAt > 100, `${failAt} calls`);
+        break;
+      }
+      if (outcome.status === "failed") throw new Error(`call ${failAt}`, { cause: outcome.error });
+      assert.deepEqual(machine.openHandles(), [], `call ${failAt}`);
+      const originals = [legacyPath, ...Object.keys(machine.dump()).filter((name) => name.includes(".json.bak."))];
+      assert.ok(
+        originals.some((name) => machine.exists(name) && machine.readText(name) === text),
+        `call ${failAt}: the file is kept`,
+      );
+      const sessions = await run(machine, (port) => openAndReadAll(port, location));
+      const expected = { main: { updatedAt: 6 }, lost: { updatedAt: 5 }, added: {} };
+      assert.deepEqual(Object.fromEntries(sessions), expected, `call ${failAt}`);
+      assert.ok(!machine.exists(legacyPath), `call ${failAt}`);
+    }
+  });
+}
