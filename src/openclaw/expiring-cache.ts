@@ -72,10 +72,7 @@ export function createExpiringMapCache<Key, Value>(options: ExpiringMapCacheOpti
       entries.set(key, { value, storedAt: now });
     },
     delete: (key) => void entries.delete(key),
-    clear: () => {
-      entries.clear();
-      prunedAt = Number.NEGATIVE_INFINITY;
-    },
+    clear: () => entries.clear(),
     keys: () => [...entries.keys()],
     size: () => entries.size,
     pruneExpired: () => {

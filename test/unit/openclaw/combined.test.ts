@@ -4,6 +4,7 @@ import {
   combineSessionStores,
   combineSharedSessionStore,
   createExpiringMapCache,
+  isCacheEnabled,
   type OpenClawConfig,
   resolveCacheTtlMs,
   resolveMirroredTranscriptText,
@@ -119,6 +120,11 @@ test("an entry of the cache expires when it is older than its time, not when it 
   now = 6_001;
   assert.equal(cache.get("a"), undefined);
   assert.equal(cache.size(), 0);
+  assert.equal(cache.get("never"), undefined);
+});
+
+test("a time of one millisecond is a time, 0 and less is none", () => {
+  assert.deepEqual([1, 0, -1].map(isCacheEnabled), [true, false, false]);
 });
 
 test("the cache looks at all entries at most once per interval, by default its time", () => {

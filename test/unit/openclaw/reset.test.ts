@@ -148,6 +148,11 @@ test("daily with an idle window: either makes a session stale", () => {
   assert.equal(evaluateSessionFreshness({ updatedAt: at(10, 5), now: at(10, 9), policy }).fresh, false);
 });
 
+test("one idle minute is a window", () => {
+  const policy = { mode: "idle", atHour: 4, idleMinutes: 1 } as const;
+  assert.equal(evaluateSessionFreshness({ updatedAt: 0, now: minutes + 1, policy }).fresh, false);
+});
+
 test("idleMinutes 0 is never", () => {
   const policy = { mode: "idle", atHour: 4, idleMinutes: 0 } as const;
   assert.deepEqual(evaluateSessionFreshness({ updatedAt: 1_000, now: 3_600_000, policy }), {

@@ -75,7 +75,7 @@ test("parseSessionThreadInfo knows :thread: and Telegram's :topic:", () => {
     baseSessionKey: "agent:main:telegram:group:1",
     threadId: "55",
   });
-  assert.deepEqual(parseSessionThreadInfo("telegram:group:1:Topic:55").threadId, "55");
+  assert.deepEqual(parseSessionThreadInfo("Telegram:group:1:Topic:55").threadId, "55");
   assert.deepEqual(parseSessionThreadInfo("agent:main:slack:channel:C1:thread:123.456"), {
     baseSessionKey: "agent:main:slack:channel:C1",
     threadId: "123.456",

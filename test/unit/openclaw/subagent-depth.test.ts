@@ -57,7 +57,7 @@ test("an entry is found by its key, by the key behind the default agent, or by i
     getSubagentDepthFromSessionStore(sessionKey, { cfg, store });
   assert.equal(found("Agent:Main:X", { "agent:main:x": { spawnDepth: 4 } }), 4);
   assert.equal(found("Subagent:X", { "agent:ops:subagent:x": { spawnDepth: 4 } }), 4);
-  assert.equal(found("abc-1", { "agent:ops:y": { sessionId: "abc-1", spawnDepth: 4 } }), 4);
+  assert.equal(found("ABC-1", { "agent:ops:y": { sessionId: "abc-1", spawnDepth: 4 } }), 4);
   assert.equal(found("abc-2", { "agent:ops:y": { sessionId: "abc-1", spawnDepth: 4 } }), 0);
 });
 
