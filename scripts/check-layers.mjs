@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
-import { exceptions, layers, portCalls, portModules, terminalModules } from "./lib/layers.mjs";
+import { exceptions, layers, networkModules, portCalls, portModules, terminalModules } from "./lib/layers.mjs";
 import { inProject } from "./lib/project.mjs";
 import { lineOf, readSource } from "./lib/source-text.mjs";
 
@@ -32,7 +32,7 @@ function checkFile(file, text) {
 
 function checkImport(file, layer, specifier) {
   if (isException(file, specifier)) return undefined;
-  if (!specifier.startsWith(".")) return checkModule(layer, specifier);
+  if (!specifier.startsWith(".")) return checkNetwork(file, specifier) ?? checkModule(layer, specifier);
   const target = path.posix.join(path.posix.dirname(file), specifier).replace(/\.js$/, ".ts");
   const targetLayer = layerOf(target);
   if (targetLayer === undefined) return `imports ${specifier}, which belongs to no layer`;
@@ -42,6 +42,12 @@ function checkImport(file, layer, specifier) {
   }
   if (layer.mayImport.includes(targetLayer.name)) return undefined;
   return `imports ${specifier}: ${layer.name} may not import ${targetLayer.name}`;
+}
+
+function checkNetwork(file, specifier) {
+  const client = networkModules.find(({ pattern }) => pattern.test(specifier));
+  if (client === undefined || file.startsWith(client.folder)) return undefined;
+  return `imports ${specifier}: only src/${client.folder} may`;
 }
 
 function checkModule(layer, specifier) {

@@ -16,6 +16,7 @@ import type {
   VersionToken,
 } from "./contract.js";
 import type { Limits } from "./limits.js";
+import type { PostgresOptions } from "./postgres-options.js";
 import type { SessionEntry } from "./sessions/entry.js";
 
 export interface OpenOptions {
@@ -44,8 +45,10 @@ export interface OpenOptions {
   /** Bytes of entries kept in memory; default 64 MiB. */
   cacheBytes?: number;
   limits?: Partial<Limits>;
-  /** The store inside a location that holds several (not used by ":memory:" and directory stores). */
+  /** The store inside a database, which holds several; default "default". Not used by ":memory:" and directory stores. */
   storeName?: string;
+  /** For postgres locations. */
+  postgres?: PostgresOptions;
   logger?: Logger;
 }
 

@@ -32,6 +32,9 @@ export const errorCodes = [
   "io_error",
   "outcome_unknown",
   "snapshot_expired",
+  "driver_missing",
+  "connection_failed",
+  "unsafe_server",
 ] as const;
 
 export type SessionStoreErrorCode = (typeof errorCodes)[number];

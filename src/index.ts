@@ -44,6 +44,7 @@ export {
   type RefusedKey,
 } from "./migrate/detect.js";
 export { openSessionStore } from "./open.js";
+export type { PostgresOptions } from "./postgres-options.js";
 export type {
   CliSessionBinding,
   SessionAcpMeta,

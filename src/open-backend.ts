@@ -23,11 +23,16 @@ export async function openBackend(port: Port, location: string, options: Checked
     throw invalidOption("openSessionStore", `the location is a string, not ${describeType(location)}`);
   }
   if (location === ":memory:") return new MemoryBackend(port, options);
+  if (/^postgres(ql)?:\/\//i.test(location)) {
+    // Nobody else loads it.
+    const { PostgresBackend } = await import("./backends/postgres/backend.js");
+    return PostgresBackend.open(port, location, options);
+  }
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(location)) {
     throw invalidOption(
       "openSessionStore",
-      "this version has no backend for URLs",
-      "Give the path of a sessions.json or of a *.d directory.",
+      "there is no backend for URLs of this kind",
+      "Give postgres://..., the path of a sessions.json or of a *.d directory.",
     );
   }
   const storeLocation = location.includes("\0") ? undefined : parseStoreLocation(location);

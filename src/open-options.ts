@@ -4,6 +4,7 @@ import type { OpenOptions } from "./api.js";
 import type { Durability, KeyRule, Logger } from "./contract.js";
 import { defaultLimits, fixedLimits, type Limits, limitCaps } from "./limits.js";
 import { checkOptions, describeType, invalidOption } from "./options.js";
+import { checkPostgresOptions, type PostgresOptions, postgresOptionNames } from "./postgres-options.js";
 
 const optionNames = [
   "durability",
@@ -17,6 +18,7 @@ const optionNames = [
   "cacheBytes",
   "limits",
   "storeName",
+  "postgres",
   "logger",
 ] as const satisfies readonly (keyof OpenOptions)[];
 
@@ -32,6 +34,8 @@ export interface CheckedOpenOptions {
   readonly cacheBytes: number;
   readonly limits: Readonly<Limits>;
   readonly logger: Logger | undefined;
+  readonly storeName: string | undefined;
+  readonly postgres: PostgresOptions | undefined;
 }
 
 const where = "openSessionStore";
@@ -56,7 +60,15 @@ export function checkOpenOptions(given: OpenOptions | undefined): CheckedOpenOpt
     cacheBytes: amount("cacheBytes", options.cacheBytes, Number.MAX_SAFE_INTEGER, fixedLimits.cacheBytesDefault),
     limits: checkLimits(options.limits),
     logger: options.logger,
+    storeName: text("storeName", options.storeName),
+    postgres: checkPostgres(options.postgres),
   };
+}
+
+function checkPostgres(given: PostgresOptions | undefined): PostgresOptions | undefined {
+  checkOptions(given, postgresOptionNames, `${where}, postgres`);
+  checkPostgresOptions(given);
+  return given;
 }
 
 /** Each limit may be set up to its hard cap. */
@@ -74,6 +86,11 @@ function oneOf<Value extends string>(name: string, given: unknown, values: reado
   if (values.includes(given as Value)) return given as Value;
   const shown = typeof given === "string" ? JSON.stringify(given.slice(0, 60)) : describeType(given);
   throw invalidOption(where, `the option ${name} is ${values.map((value) => `"${value}"`).join(" or ")}, not ${shown}`);
+}
+
+function text(name: string, given: unknown): string | undefined {
+  if (given === undefined || typeof given === "string") return given;
+  throw invalidOption(where, `the option ${name} is a text, not ${describeType(given)}`);
 }
 
 function flag(name: string, given: unknown): boolean {

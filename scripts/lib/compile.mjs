@@ -1,16 +1,24 @@
 /** Compiling with tsc: always into an empty directory, so that no file of an earlier version lives on. */
 
-import { rmSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 import { inProject, runPackage } from "./project.mjs";
 
 /** Everything (src, test, examples) into build/. */
 export function compileAll() {
   compile("tsconfig.json", "build");
+  copySchema("build/src");
 }
 
 /** The package as it is published, into dist/. */
 export function compilePackage() {
   compile("tsconfig.build.json", "dist");
+  copySchema("dist");
+}
+
+/** The compiler takes only TypeScript along; the numbered SQL files are read at run time from beside their module. */
+export function copySchema(outputDirectory) {
+  const folder = "backends/postgres/schema";
+  cpSync(inProject("src", folder), inProject(outputDirectory, folder), { recursive: true });
 }
 
 /** Throws with what the compiler found. */

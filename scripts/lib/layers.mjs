@@ -41,7 +41,7 @@ export const layers = [
   },
   {
     name: "open",
-    pattern: /^open(-options|-backend)?\.ts$/,
+    pattern: /^(open(-options|-backend)?|postgres)\.ts$/,
     mayImport: ["migrate", "store", "api", "backend", "sessions", "base", "fs"],
   },
   {
@@ -55,7 +55,7 @@ export const layers = [
   { name: "sessions", pattern: /^sessions\//, mayImport: ["base"] },
   { name: "api", pattern: /^api\.ts$/, mayImport: ["sessions", "base"] },
   { name: "fs", pattern: /^fs\//, mayImport: ["base"] },
-  { name: "base", pattern: /^(contract|errors|limits)\.ts$/, mayImport: [] },
+  { name: "base", pattern: /^(contract|errors|limits|postgres-options)\.ts$/, mayImport: [] },
 ];
 
 /** Modules that only the port may use. */
@@ -69,6 +69,9 @@ export const terminalModules = [
   /^(commander|cli-table3|cli-progress|picocolors)$/,
   /^(node:)?(readline|readline\/promises|tty|util)$/,
 ];
+
+/** Network clients: each only in the backend that is made of it, so that nobody else loads it. */
+export const networkModules = [{ pattern: /^pg$/, folder: "backends/postgres/" }];
 
 /** Calls that only the port may make: they reach the clock, random numbers or timers. */
 export const portCalls = [

@@ -1,0 +1,133 @@
+/**
+ * Tells waiting watchers that there may be something new: after each commit of this process, after a notification of
+ * another one, and after the listening connection came back. A hint and nothing more - who misses one polls anyway -, so
+ * notifications are sent outside of every commit and at most one in ten milliseconds: inside, they would make all
+ * commits of the cluster wait for one lock.
+ */
+
+import { createHash } from "node:crypto";
+import type { Port } from "../../fs/port.js";
+import type { Connection } from "./connection.js";
+import { pauseMs } from "./failures.js";
+import type { Pool } from "./pool.js";
+
+const notifyPauseMs = 10;
+
+export interface WakeupParts {
+  readonly port: Port;
+  readonly pool: Pool;
+  readonly store: string;
+  /** False: neither listens nor notifies. */
+  readonly notify: boolean;
+  connect(): Promise<Connection>;
+}
+
+export class Wakeup {
+  readonly #parts: WakeupParts;
+  readonly #channel: string;
+  readonly #sleeping = new Set<() => void>();
+  #listener: Connection | undefined;
+  #connecting: Promise<void> | undefined;
+  #closed = false;
+  #notifying = false;
+  #notifyAgain = false;
+  /** Grows with every hint, so that one that comes between a look and the wait for the next is not missed. */
+  hints = 0;
+
+  constructor(parts: WakeupParts) {
+    this.#parts = parts;
+    // A name of at most 63 bytes, whatever the store is called.
+    this.#channel = `sessiondir_${createHash("sha256").update(parts.store).digest("hex").slice(0, 16)}`;
+  }
+
+  /** Something was committed here. */
+  committed(): void {
+    this.wake();
+    if (!this.#parts.notify || this.#closed) return;
+    if (this.#notifying) {
+      this.#notifyAgain = true;
+      return;
+    }
+    this.#notifying = true;
+    void this.#notify();
+  }
+
+  /** Resolves at the next hint after `seen`, after `ms`, or when the signal aborts. */
+  async wait(seen: number, ms: number, signal: AbortSignal): Promise<void> {
+    if (this.hints !== seen || signal.aborted) return;
+    // A sleep keeps the process alive, as a loop over changes should.
+    const woken = new AbortController();
+    const wake = () => woken.abort();
+    this.#sleeping.add(wake);
+    signal.addEventListener("abort", wake);
+    await this.#parts.port.sleep(ms, woken.signal).catch(() => {});
+    signal.removeEventListener("abort", wake);
+    this.#sleeping.delete(wake);
+  }
+
+  /** Resolves when the listening connection is there, or cannot be had at the moment. */
+  listen(): Promise<void> {
+    if (!this.#parts.notify || this.#closed || this.#listener !== undefined) return Promise.resolve();
+    this.#connecting ??= this.#connectListener().finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  wake(): void {
+    this.hints += 1;
+    for (const wake of [...this.#sleeping]) wake();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.wake();
+    await this.#connecting;
+    await this.#listener?.end();
+  }
+
+  async #connectListener(): Promise<void> {
+    try {
+      const connection = await this.#parts.connect();
+      if (this.#closed) return await connection.end();
+      connection.onNotification = () => this.wake();
+      connection.onBroken = () => {
+        this.#listener = undefined;
+        void this.#listenAgain();
+      };
+      this.#listener = connection;
+      await connection.query(`LISTEN "${this.#channel}"`);
+      connection.keepAlive(false);
+    } catch {
+      // Watchers poll meanwhile.
+    }
+  }
+
+  async #listenAgain(): Promise<void> {
+    for (let attempt = 1; !this.#closed && this.#listener === undefined; attempt += 1) {
+      const ms = 20 + pauseMs(() => this.#parts.port.random(), attempt, 2_000);
+      await new Promise<void>((resolve) => this.#parts.port.startTimer(ms, resolve));
+      await this.listen();
+    }
+    // What was notified meanwhile is lost: look.
+    this.wake();
+  }
+
+  async #notify(): Promise<void> {
+    const { pool, port } = this.#parts;
+    do {
+      this.#notifyAgain = false;
+      try {
+        await pool.use(async ({ connection }) => {
+          if (connection !== undefined && !connection.broken) {
+            await connection.query({ name: "sessiondir_notify_1", text: "SELECT pg_notify($1, '')" }, [this.#channel]);
+          }
+        });
+      } catch {
+        // Only a hint.
+      }
+      await new Promise<void>((resolve) => port.startTimer(notifyPauseMs, resolve));
+    } while (this.#notifyAgain && !this.#closed);
+    this.#notifying = false;
+  }
+}
