@@ -10,7 +10,6 @@ import type { CommitRequest, CommitResult, Logger } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { Batch } from "./batch.js";
 import { livePathOf } from "./layout.js";
-import { requireNotTakenOver } from "./live-file.js";
 import type { ViewReader } from "./reader.js";
 import { ForeignWrite, type Notice, type SaveOptions, save, sweepTemporaryFiles, UnsyncedSave } from "./save.js";
 import type { StoreLock } from "./store-lock.js";
@@ -134,9 +133,7 @@ export class Committer {
   }
 
   async #saveTogether(taken: readonly Pending[]): Promise<{ settle: (() => void)[]; notices: Notice[] }> {
-    const { port, parent, location } = this.#reader;
     for (let start = 1; ; start += 1) {
-      requireNotTakenOver(port, parent, location);
       const view = this.#reader.current();
       this.#requireSameKeyRule(view);
       const batch = this.#makeBatch(view);

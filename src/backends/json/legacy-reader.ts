@@ -34,11 +34,9 @@ export function readLegacyStoreSync(
     return missing;
   }
   try {
+    requireNotTakenOver(port, parent, location);
     const look = new WatchedFile(port, parent, location.legacyName, limits.legacyFileBytes).look();
-    if (look.state === "missing") {
-      requireNotTakenOver(port, parent, location);
-      return missing;
-    }
+    if (look.state === "missing") return missing;
     // A first look is never "same".
     const live = toLiveContent(port, parent, location, look as Exclude<typeof look, { state: "same" }>, limits);
     return { state: "read", entries: live.document, tolerated: live.tolerated };

@@ -70,6 +70,8 @@ export class ViewReader {
   }
 
   #current(): View {
+    // Also while the legacy file is still there: from the moment the directory appears, the sessions are in it.
+    requireNotTakenOver(this.port, this.parent, this.location);
     let live = this.liveFile.look();
     for (let attempt = 0; ; attempt += 1) {
       const before = this.#view;
@@ -91,7 +93,6 @@ export class ViewReader {
   #takeLive(look: Look): void {
     if (look.state === "same") return;
     if (look.state === "missing") {
-      requireNotTakenOver(this.port, this.parent, this.location);
       if (this.#live !== nothingLive) this.#view = undefined;
       this.#live = nothingLive;
       return;

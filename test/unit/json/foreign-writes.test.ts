@@ -65,7 +65,7 @@ test("a file that has been quiet for a while is not read again", async () => {
     if (method !== "nowMs") calls.push(method);
   };
   await backend.read(["a"]);
-  assert.deepEqual(calls, ["statName", "statName"], "one look at each file");
+  assert.deepEqual(calls, ["statName", "statName", "statName"], "one look at each file, and none in it");
 });
 
 test("versions are not used again when others put the same content back", async () => {
@@ -192,18 +192,60 @@ test("a watcher sees what others write, and what they remove", async () => {
 test("a reader that slept through several saves of others sees the last one, and its right version", async () => {
   const machine = machineWith(textOf({ a: { n: 0 } }));
   const writer = await start(machine, "writer");
+  await commitPut(machine, writer, "a", { n: 1 });
+  const [oldLive, oldVersions] = [machine.readText(livePath), machine.readText(versionsPath)];
+  await commitPut(machine, writer, "a", { n: 2 });
+  const version = await commitPut(machine, writer, "a", { n: 3 });
+  const [newLive, newVersions] = [machine.readText(livePath), machine.readText(versionsPath)];
+  machine.writeFile(livePath, oldLive);
+  machine.writeFile(versionsPath, oldVersions);
   const port = new HookedPort(machine.process("reader"));
-  const backend = await machine.settle(openJson(port));
-  let version = "";
-  let isBetween = false;
-  // Between the look at the sessions and the look at the versions, others save several times.
-  const pending: Promise<unknown>[] = [];
+  // Both saves come between its look at the sessions and its look at the versions.
+  let isLate = false;
   port.before = ({ method, path }) => {
-    if (method !== "statName" || path !== versionsPath || isBetween) return;
-    isBetween = true;
-    for (const n of [1, 2, 3]) pending.push(writer.backend.commit(request([put("a", { n })])));
+    if (method !== "statName" || path !== versionsPath || isLate) return;
+    isLate = true;
+    machine.writeFile(livePath, newLive);
+    machine.writeFile(versionsPath, newVersions);
   };
-  await backend.read(["a"]);
-  for (const commit of pending) version = ((await machine.settle(commit)) as { version: string }).version;
+  const backend = await machine.settle(openJson(port));
+  assert.ok(isLate);
+  port.before = () => {};
   assert.deepEqual((await backend.read(["a"])).get("a"), { entry: { n: 3 }, version });
+});
+
+test("a reader never gives a session of one save with the version of another one", async () => {
+  const machine = machineWith(textOf({ a: { n: 0 } }));
+  const writer = await start(machine, "writer");
+  const states: { live: string; versions: string }[] = [];
+  const expected = new Map<unknown, string>();
+  for (let n = 1; n <= 4; n += 1) {
+    expected.set(n, await commitPut(machine, writer, "a", { n }));
+    states.push({ live: machine.readText(livePath), versions: machine.readText(versionsPath) });
+  }
+  const show = ({ live, versions }: { live: string; versions: string }) => {
+    machine.writeFile(livePath, live);
+    machine.writeFile(versionsPath, versions);
+  };
+  for (let at = 1; at < 40; at += 1) {
+    for (const [from, to] of [
+      [0, 1],
+      [0, 2],
+      [0, 3],
+      [1, 3],
+    ] as const) {
+      show(states[from] as (typeof states)[0]);
+      const port = new HookedPort(machine.process(`reader ${at} ${from} ${to}`));
+      let calls = 0;
+      port.before = () => {
+        calls += 1;
+        if (calls === at) show(states[to] as (typeof states)[0]);
+      };
+      const backend = await machine.settle(openJson(port, { readOnly: true }));
+      const view = (await backend.scan())[Symbol.asyncIterator]();
+      const { entry, version } = (await view.next()).value as { entry: { n: number }; version: string };
+      assert.equal(version, expected.get(entry.n), `from ${from} to ${to} at call ${at}`);
+      await backend.close();
+    }
+  }
 });

@@ -91,6 +91,23 @@ test("a store that is taken over while it is open refuses to write, and does not
   });
 });
 
+test("from the moment the directory store is there, the legacy file beside it is neither read nor written", async () => {
+  await withLegacy(async (location, directory) => {
+    const store = await openSessionStore<Record<string, unknown>>(location, { backend: "json" });
+    fs.mkdirSync(path.join(directory, "sessions.d"), { mode: 0o700 });
+    await rejectsWith("store_gone", store.get("agent:main:main"));
+    await rejectsWith(
+      "store_gone",
+      store.update("agent:main:main", () => ({ n: 2 })),
+    );
+    assert.equal(fs.readFileSync(location, "utf8"), text);
+    assert.throws(() => readLegacyStoreSync(nodePort(), locationIn(directory)), { code: "store_gone" });
+    fs.rmdirSync(path.join(directory, "sessions.d"));
+    assert.deepEqual(await store.get("agent:main:main"), { n: 1 });
+    await store.close();
+  });
+});
+
 test("a reader of nothing is told so; a writer makes the directories, and the file with the first write", async () => {
   await inTemporaryDirectory(async (directory) => {
     const location = path.join(directory, "deep", "er", "sessions.json");
