@@ -170,6 +170,25 @@ test("a program that writes each time while we save is reported, and keeps its c
   assert.equal(machine.readText(livePath), textOf({ edits: { n: edits } }));
 });
 
+test("a cursor from before a foreign write leads to what it changed, before and after a save wrote it down", async () => {
+  const machine = machineWith(textOf({ a: { n: 1 } }));
+  const store = await start(machine, "ours");
+  await commitPut(machine, store, "b", { n: 1 });
+  const cursor = await store.backend.cursor();
+  machine.writeFile(livePath, textOf({ a: { n: 1 }, foreign: { n: 1 } }));
+  const seen = async () => {
+    const keys: string[] = [];
+    for await (const change of (await start(machine, "watcher")).backend.changes(cursor)) {
+      keys.push(change.type === "reset" ? "reset" : `${change.type} ${change.key}`);
+      if (change.cursor === (await store.backend.cursor())) return keys;
+    }
+    return keys;
+  };
+  assert.deepEqual((await seen()).sort(), ["put foreign", "remove b"]);
+  await commitPut(machine, store, "c", { n: 1 });
+  assert.deepEqual((await seen()).sort(), ["put c", "put foreign", "remove b"]);
+});
+
 test("a watcher sees what others write, and what they remove", async () => {
   const machine = machineWith(textOf({ a: { n: 1 }, b: { n: 1 } }));
   const store = await start(machine, "ours");
