@@ -29,6 +29,7 @@ export interface FailureOptions {
 export const fallibleMethods: readonly PortMethod[] = [
   "openRoot",
   "openDirectory",
+  "realPath",
   "statDirectory",
   "list",
   "listInBatches",
