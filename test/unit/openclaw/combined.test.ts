@@ -104,7 +104,7 @@ test("a mirrored transcript has the text, then the names of the media", () => {
 
 test("media without a name is called media, and nothing at all is null", () => {
   const mirror = resolveMirroredTranscriptText;
-  for (const url of ["data:image/png;base64,aGVsbG8=", " / ", "https://example.com"])
+  for (const url of [" data:image/png;base64,aGVsbG8=", " / ", "https://example.com"])
     assert.equal(mirror({ mediaUrls: [url] }), "media");
   assert.equal(mirror({ mediaUrls: ["https://x/100%.png"] }), "100%.png");
   for (const none of [{}, { text: " ", mediaUrls: ["  "] }, { text: null, mediaUrls: null }])

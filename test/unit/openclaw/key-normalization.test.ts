@@ -58,6 +58,8 @@ test("another spelling replaces the entry only when strictly newer, and a missin
   assert.equal(resolveSessionStoreEntry({ store: equal, sessionKey: "x" }).existing, equal.x);
   const newer = { x: entry(5), X: entry(6) };
   assert.equal(resolveSessionStoreEntry({ store: newer, sessionKey: "x" }).existing, newer.X);
+  const older = { x: entry(0), X: { sessionId: "n" } as SessionEntry };
+  assert.equal(resolveSessionStoreEntry({ store: older, sessionKey: "x" }).existing, older.x);
   const missing = { x: { sessionId: "n" } as SessionEntry, X: entry(1) };
   assert.equal(resolveSessionStoreEntry({ store: missing, sessionKey: "x" }).existing, missing.X);
 });

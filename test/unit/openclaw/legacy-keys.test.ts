@@ -71,6 +71,8 @@ test("on a tie the key that was right already wins", () => {
     { "agent:ops:home": right, main: entry(1, "alias") },
   ])
     assert.equal(inStore(store).store["agent:ops:home"], right);
+  const never = { "agent:ops:home": entry(0, "right"), main: { sessionId: "alias" } };
+  assert.equal(inStore(never).store["agent:ops:home"]!.sessionId, "right", "a missing updatedAt is 0");
 });
 
 test("entries without a string sessionId and blank keys are left out, and named", () => {

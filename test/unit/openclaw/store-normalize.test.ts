@@ -67,6 +67,12 @@ test("fields that come out empty are removed, not kept as undefined", () => {
   assert.deepEqual(Object.keys(result.deliveryContext!), ["channel"]);
 });
 
+test("a context that is not in order is replaced, also beside fields that are", () => {
+  const fields = { lastChannel: "slack", lastTo: "c", deliveryContext: { channel: "Slack", to: " c " } };
+  assert.deepEqual(normalized(fields).deliveryContext, { channel: "slack", to: "c" });
+  assert.equal(Object.hasOwn(normalized({ deliveryContext: { to: " " } }), "deliveryContext"), false);
+});
+
 test("entries that are no objects are passed over, by both", () => {
   const store = { a: null, b: 1, c: "x", d: [], e: undefined } as unknown as Record<string, SessionEntry>;
   const before = { ...store };

@@ -35,6 +35,7 @@ test("a parent that is in no store answers by its key", () => {
 test("a ring of parents ends", () => {
   const other = "agent:main:subagent:two";
   assert.equal(depth({ [key]: { spawnedBy: key } }), 2);
+  assert.equal(depth({ [key]: { spawnedBy: key.toUpperCase() } }), 2);
   assert.equal(depth({ [key]: { spawnedBy: other }, [other]: { spawnedBy: key } }), 3);
 });
 
