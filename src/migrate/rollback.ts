@@ -5,7 +5,7 @@
  * Under the checkpoint lock (nobody migrates, checkpoints or rolls back meanwhile), one step after the other is made
  * durable before the next. What lies on the disk after each, and what a crash there leads to:
  *
- *   0. Look, without changing anything: is every session readable, does the file fit, is there space?
+ *   0. Look, without changing anything: is every session readable, does the file fit, is there space? A dry run ends here.
  *   1. The fence: the last record of the journal is a final seal. Open handles fail with `store_fenced` from now on.
  *      -> sessions.d, fenced. The next opener for writing undoes the rollback: it cuts the fence off.
  *   2. Every session is written to `sessions.json.rollback-<hex>.tmp`, synced, read back and compared with the store.
@@ -134,8 +134,7 @@ class Rollback {
     }
     try {
       if (this.port.statName(parent, this.location.directoryName) === undefined) return this.nothingToDo(parent);
-      const seen = await this.look(parent);
-      if (this.options.dryRun) return seen;
+      if (this.options.dryRun) return await this.predict(parent);
       const result = await underCheckpointLock(this.port, parent, this.location, () => this.rollBack(parent));
       if (result.outcome === "restored") {
         this.options.logger?.info?.(`rolled ${countOf(result.sessions, "session", "sessions")} back`, {
@@ -149,8 +148,7 @@ class Rollback {
     }
   }
 
-  /** Step 0, and all that a dry run does. */
-  private async look(parent: Directory): Promise<RollbackResult> {
+  private async predict(parent: Directory): Promise<RollbackResult> {
     const store = FenceableStore.open(this.port, this.location, true, this.limits);
     try {
       const result = this.result("restored");
@@ -159,7 +157,7 @@ class Rollback {
         result.warnings.push("An interrupted rollback has put its legacy file in place; only the directory must go.");
         return result;
       }
-      const inventory = await this.takeInventory(store);
+      const inventory = await this.takeInventoryBesideCheckpoints(store);
       this.assertPossible(parent, inventory);
       result.sessions = inventory.keys.length;
       result.warnings.push(...this.warningsOf(inventory));
@@ -172,8 +170,8 @@ class Rollback {
     }
   }
 
-  /** A checkpoint of somebody else may come between, as long as the lock is not ours. */
-  private async takeInventory(store: FenceableStore): Promise<Inventory> {
+  /** A dry run takes no lock, so a checkpoint of somebody else may come between. */
+  private async takeInventoryBesideCheckpoints(store: FenceableStore): Promise<Inventory> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await takeInventory(store);
@@ -238,6 +236,8 @@ class Rollback {
 
   private async rollBackStore(parent: Directory, store: FenceableStore): Promise<RollbackResult> {
     const result = this.result("restored");
+    // Step 0. The lock keeps checkpoints away, so that a busy store is looked at once and not for ever.
+    this.assertPossible(parent, await takeInventory(store));
     // One of an earlier rollback could be mistaken for ours.
     const oldMarker = await setRollbackMarkerAside(this.port, parent, this.location);
     if (oldMarker !== undefined) result.warnings.push(`The marker of an earlier rollback was renamed to ${oldMarker}.`);

@@ -36,6 +36,18 @@ export async function machineToRollBack(fileSystem: "ordered" | "weak" = "ordere
   return machine.fork();
 }
 
+/** A store as the migration of a canonical file made it: its export is that very file again, to the byte. */
+export async function machineUnchanged(): Promise<SimulatedMachine> {
+  const machine = new SimulatedMachine({ seed: 6 });
+  machine.makeDirectory("/home/agent");
+  machine.writeFile(legacyPath, JSON.stringify({ main: { n: 1 }, other: { n: 2 } }, null, 2));
+  const outcome = await machine.process("before").run((port) => createOrTakeOver(port, location, takeOverOptions));
+  assert.equal(outcome.status, "returned");
+  return machine.fork();
+}
+
+export const unchangedText = '[["main",{"n":1}],["other",{"n":2}]]';
+
 export function put(key: string, entry: Record<string, unknown>): Operation {
   return { type: "put", key, entry: freezeParsedJson(entry) };
 }

@@ -1,0 +1,137 @@
+/**
+ * Rollback beside something else, as pairs of programs with what must hold afterwards, for any schedule: a sample of
+ * schedules in rollback-interleaved.test.ts, all of
+ * them by rollback-interleavings.ts.
+ */
+
+import assert from "node:assert/strict";
+import type { RollbackResult } from "../../../src/migrate/rollback.js";
+import type { SimulatedMachine } from "../../sim/machine.js";
+import type { Schedule } from "../../sim/schedule.js";
+import {
+  enumerateSchedules,
+  type InterleavedResult,
+  type ProgramSpec,
+  runInterleaved,
+  type Step,
+} from "../../sim/scheduler.js";
+import {
+  expectedText,
+  inOrder,
+  location,
+  machineToRollBack,
+  machineUnchanged,
+  namesIn,
+  unchangedText,
+} from "./rollback-support.js";
+import { openAndReadAll } from "./support.js";
+
+const module = new URL("./rollback-interleaved-programs.js", import.meta.url);
+export const roller: ProgramSpec = { module, export: "roller" };
+
+export interface RollbackPair {
+  readonly name: string;
+  readonly programs: readonly [ProgramSpec, ProgramSpec];
+  readonly machine: () => Promise<SimulatedMachine>;
+  /** The sessions that the store had before. */
+  readonly sessions: string;
+  /** Of the schedules with two switches, every so many-th is run by `npm test`. */
+  readonly stride: number;
+}
+
+const changed = { machine: once(machineToRollBack), sessions: expectedText };
+const unchanged = { machine: once(machineUnchanged), sessions: unchangedText };
+const reader: ProgramSpec = { module, export: "reader" };
+
+export function gateway(commits: number): ProgramSpec {
+  return { module, export: "gateway", argument: { commits } };
+}
+
+export const rollbackPairs: readonly RollbackPair[] = [
+  { name: "rollback and open", programs: [roller, reader], ...changed, stride: 4 },
+  // What was rolled back looks exactly like what was migrated: it must not be taken for it.
+  { name: "rollback and open of an unchanged store", programs: [roller, reader], ...unchanged, stride: 2 },
+  { name: "rollback and append", programs: [roller, gateway(2)], ...changed, stride: 4 },
+  { name: "rollback and rollback", programs: [roller, roller], ...changed, stride: 8 },
+  { name: "rollback and checkpoint", programs: [roller, { module, export: "checkpointer" }], ...changed, stride: 4 },
+];
+
+function once(make: () => Promise<SimulatedMachine>): () => Promise<SimulatedMachine> {
+  let made: Promise<SimulatedMachine> | undefined;
+  return async () => {
+    made ??= make();
+    return (await made).fork();
+  };
+}
+
+export type IsSwitchPoint = (step: Step, number: number, result: { replay: string }) => boolean;
+
+/** Runs the schedules of at most so many switches where they matter, whoever begins; says how many there were. */
+export async function runRollbackPair(
+  pair: RollbackPair,
+  switchesMax: number,
+  isChosen: IsSwitchPoint = () => true,
+): Promise<number> {
+  let runs = 0;
+  for (const programs of [pair.programs, [...pair.programs].reverse()]) {
+    const run = (schedule: Schedule) => runRollbackPrograms({ ...pair, programs }, schedule);
+    const isPoint: typeof isChosen = (step, number, result) =>
+      decisiveMethods.has(step.method) && isChosen(step, number, result);
+    for await (const _ of enumerateSchedules(run, switchesMax, isPoint)) runs += 1;
+  }
+  return runs;
+}
+
+/** Runs programs on a store, and checks what is left. */
+export async function runRollbackPrograms(
+  given: Pick<RollbackPair, "machine" | "sessions"> & { readonly programs: readonly ProgramSpec[] },
+  schedule: Schedule,
+): Promise<InterleavedResult<unknown, string>> {
+  const { programs } = given;
+  const machine = await given.machine();
+  const result = await runInterleaved<unknown, string>({ machine, programs, schedule });
+  const where = `replay: ${result.replay}`;
+  for (const [index, outcome] of result.outcomes.entries()) {
+    const name = programs[index]?.export;
+    if (outcome.status === "failed") assert.fail(`${where}: ${name}: ${outcome.error.stack}`);
+    if (outcome.status !== "returned" || name !== "roller") continue;
+    const rolled = outcome.value as RollbackResult;
+    assert.notEqual(rolled.outcome, "failed", `${where}: ${JSON.stringify(rolled)}`);
+  }
+  await checkLeft(machine, given.sessions, result, where);
+  return result;
+}
+
+/** Every session that was there and every one that was acknowledged is in the one store that counts. */
+async function checkLeft(
+  machine: SimulatedMachine,
+  sessions: string,
+  result: InterleavedResult<unknown, string>,
+  where: string,
+): Promise<void> {
+  const names = namesIn(machine);
+  assert.ok(names.includes("sessions.json") || names.includes("sessions.d"), `${where}: no store: ${names}`);
+  const outcome = await machine.process("last").run((port) => openAndReadAll(port, location));
+  if (outcome.status === "failed") throw new Error(where, { cause: outcome.error });
+  assert.ok(outcome.status === "returned");
+  const found = new Map(outcome.value);
+  for (const { event } of result.events) {
+    assert.ok(found.has(event), `${where}: ${event} was acknowledged`);
+    found.delete(event);
+  }
+  found.delete("checkpointed");
+  assert.equal(inOrder(found), sessions, where);
+  assert.deepEqual(machine.misuses, [], where);
+}
+
+/** Where it matters who comes first: changes of names, locks, what is appended and cut. */
+const decisiveMethods = new Set([
+  "openRoot",
+  "rename",
+  "tryLock",
+  "unlock",
+  "append",
+  "truncate",
+  "openDirectory",
+  "unlink",
+]);
