@@ -8,6 +8,7 @@ import type { Port } from "../../../src/fs/port.js";
 import { judge } from "../../../src/migrate/merge-plan.js";
 import { migrateStore } from "../../../src/migrate/migrate.js";
 import { freezeParsedJson } from "../../../src/sessions/entry-value.js";
+import { HookedPort } from "../../protocol/simulated-store.js";
 import { CountingPort } from "../../sim/counting-port.js";
 import { FailingPort } from "../../sim/failing-port.js";
 import { SimulatedMachine } from "../../sim/machine.js";
@@ -274,6 +275,24 @@ test("an older program that writes while its file is merged loses nothing", asyn
     assert.deepEqual([...(await backend.read(keys)).keys()], keys);
     await backend.close();
   });
+});
+
+test("what is written right before the file is renamed is merged from its backup", async () => {
+  const machine = await machineWithStore({ main: {} });
+  machine.writeFile(legacyPath, JSON.stringify({ first: {} }));
+  let isDone = false;
+  await run(machine, (inner) => {
+    const port = new HookedPort(inner);
+    port.before = (call) => {
+      if (isDone || call.method !== "rename" || !call.path.includes("sessions.json.bak.")) return;
+      isDone = true;
+      machine.writeFile(legacyPath, JSON.stringify({ first: {}, late: {} }));
+    };
+    return openAndReadAll(port, location);
+  });
+  assert.ok(isDone && !machine.exists(legacyPath));
+  const sessions = await run(machine, (port) => openAndReadAll(port, location));
+  assert.deepEqual([...sessions.keys()].sort(), ["first", "late", "main"]);
 });
 
 test("another writer that is faster is never overwritten", async () => {
