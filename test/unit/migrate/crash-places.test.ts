@@ -6,10 +6,13 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Port } from "../../../src/fs/port.js";
 import { migrateStore } from "../../../src/migrate/migrate.js";
+import { openBackend } from "../../../src/open-backend.js";
+import { checkOpenOptions } from "../../../src/open-options.js";
 import { SimulatedMachine } from "../../sim/machine.js";
 import { SeededRandom } from "../../sim/random.js";
-import { locationOf, openAndReadAll, openOrTakeOver } from "./support.js";
+import { locationOf, openAndReadAll } from "./support.js";
 
 const home = "/home/agent";
 const legacyPath = `${home}/sessions.json`;
@@ -17,6 +20,7 @@ const location = locationOf(legacyPath);
 const powerLossesPerCall = 2;
 
 interface Scene {
+  readonly durability?: "interval";
   readonly prepare: (machine: SimulatedMachine) => Promise<void>;
   readonly sessions: Record<string, object>;
   /** Contents that must be found in some file, whatever its name, as often as given. */
@@ -51,6 +55,16 @@ const scenes: Record<string, Scene> = {
     },
     sessions: { main: { updatedAt: 6, in: "file" }, lost: { updatedAt: 5 }, added: { in: "file" } },
     originals: ['{"main":{"updatedAt":5},"lost":{"updatedAt":5}}', reappeared],
+  },
+  "a merge of a store whose commits are acknowledged before they are on the disk": {
+    durability: "interval",
+    prepare: async (machine) => {
+      machine.writeFile(legacyPath, '{"main":{"updatedAt":5}}');
+      await run(machine, (port) => migrateStore(legacyPath, { port }));
+      machine.writeFile(legacyPath, '{"main":{"updatedAt":6},"added":{}}');
+    },
+    sessions: { main: { updatedAt: 6 }, added: {} },
+    originals: ['{"main":{"updatedAt":5}}', '{"main":{"updatedAt":6},"added":{}}'],
   },
   "an import": {
     prepare: async (machine) => writeOpenClawStore(machine),
@@ -99,13 +113,16 @@ async function machineFor(scene: Scene, fileSystem: "ordered" | "weak"): Promise
 }
 
 /** What a gateway does: it opens the store - which does whatever there is to do - and closes it. */
-const program = async (port: Parameters<typeof openOrTakeOver>[0]) => {
-  await (await openOrTakeOver(port, location)).close();
-};
+function programOf({ durability }: Scene) {
+  return async (port: Port) => {
+    const options = checkOpenOptions({ durability: durability ?? "commit" });
+    await (await openBackend(port, legacyPath, options)).close();
+  };
+}
 
 async function countCalls(scene: Scene, fileSystem: "ordered" | "weak"): Promise<number> {
   const process = (await machineFor(scene, fileSystem)).process();
-  assert.equal((await process.run(program)).status, "returned");
+  assert.equal((await process.run(programOf(scene))).status, "returned");
   return process.calls;
 }
 
@@ -116,7 +133,11 @@ function checkOriginals(machine: SimulatedMachine, { originals }: Scene, what: s
 
 async function checkReopened(machine: SimulatedMachine, scene: Scene, what: string): Promise<void> {
   checkOriginals(machine, scene, what);
-  const outcome = await machine.process("next").run((port) => openAndReadAll(port, location));
+  const outcome = await machine.process("next").run((port) => {
+    // Another process than the one that died: it draws other names for its temporary files.
+    port.randomBytes(16);
+    return openAndReadAll(port, location);
+  });
   if (outcome.status === "failed") throw new Error(what, { cause: outcome.error });
   assert.ok(outcome.status === "returned", what);
   assert.deepEqual(
@@ -140,7 +161,7 @@ for (const [name, scene] of Object.entries(scenes)) {
       const machine = await machineFor(scene, "ordered");
       const process = machine.process();
       process.crashAfter(at, { tear: at % 2 === 0 });
-      const outcome = await process.run(program);
+      const outcome = await process.run(programOf(scene));
       assert.equal(outcome.status, at <= calls ? "killed" : "returned", `call ${at}`);
       await checkReopened(machine.fork(), scene, `killed at call ${at}`);
     }
@@ -156,7 +177,7 @@ for (const fileSystem of ["ordered", "weak"] as const) {
         for (let at = 1; at <= calls + 1; at += 1) {
           const machine = await machineFor(scene, fileSystem);
           machine.crashAfter(at);
-          await machine.process().run(program);
+          await machine.process().run(programOf(scene));
           for (let image = 0; image < powerLossesPerCall; image += 1) {
             await checkReopened(machine.powerLoss(random), scene, `power loss ${image} at call ${at}`);
           }
@@ -170,11 +191,11 @@ for (const fileSystem of ["ordered", "weak"] as const) {
         for (let at = fileSystem === "weak" ? 1 : 2; at <= calls; at += 2) {
           const first = await machineFor(scene, fileSystem);
           first.crashAfter(at);
-          await first.process().run(program);
+          await first.process().run(programOf(scene));
           const second = random.chance(0.5) ? first.fork() : first.powerLoss(random);
           const then = 1 + random.below(calls);
           second.crashAfter(then);
-          await second.process().run(program);
+          await second.process().run(programOf(scene));
           const third = random.chance(0.5) ? second.fork() : second.powerLoss(random);
           await checkReopened(third, scene, `crashes at call ${at}, then ${then}`);
         }
