@@ -61,18 +61,21 @@ export interface DetectOptions {
   /** How keys are normalised. Default: "openclaw". */
   readonly keys?: KeyRule | undefined;
   readonly limits?: Partial<Limits> | undefined;
-  readonly port?: Port | undefined;
 }
 
 /** Throws only for a location or options that make no sense. Memory: as much as the source has bytes, a few times. */
 export async function detectSessionStore(location: string, options: DetectOptions = {}): Promise<Detection> {
-  checkOptions(options, ["keys", "limits", "port"], "detect");
+  return detectOnPort(nodePort(), location, options);
+}
+
+/** The same on any port. */
+export function detectOnPort(port: Port, location: string, options: DetectOptions = {}): Detection {
+  checkOptions(options, ["keys", "limits"], "detect");
   const place = location.includes("\0") ? undefined : parseStoreLocation(location);
   if (place === undefined) {
     throw invalidOption("detect", `${JSON.stringify(location)} is neither a *.json file nor a *.d directory`);
   }
   const rules: Rules = { keyRule: options.keys ?? "openclaw", limits: checkLimits(options.limits) };
-  const port = options.port ?? nodePort();
   try {
     return detect(port, place, rules);
   } catch (error) {

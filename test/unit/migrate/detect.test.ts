@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { type Detection, detectSessionStore } from "../../../src/migrate/detect.js";
+import { type Detection, detectOnPort, detectSessionStore } from "../../../src/migrate/detect.js";
 import { migrateStore } from "../../../src/migrate/migrate.js";
 import { CountingPort } from "../../sim/counting-port.js";
 import { SimulatedMachine } from "../../sim/machine.js";
@@ -142,7 +142,7 @@ test("detection makes no call that could change anything", async () => {
   await machine.process().run(async (inner) => {
     for (let round = 0; round < 2; round += 1) {
       const port = new CountingPort(inner, { trace: true });
-      await detectSessionStore("/home/agent/sessions.json", { port });
+      detectOnPort(port, "/home/agent/sessions.json");
       const looks = ["openRoot", "openDirectory", "closeDirectory", "statDirectory", "listInBatches", "list", "stat"];
       const allowed = new Set([...looks, "statName", "read", "open", "close", "nowMs", "monotonicMs"]);
       assert.deepEqual(
