@@ -87,6 +87,8 @@ export class PostgresBackend implements Backend {
   private readonly room: Room;
   private readonly closedController = new AbortController();
   private readonly scans = new Set<PostgresSnapshot>();
+  /** Reads of the position after everything so far, which are under way. */
+  private readonly positionReads = new Set<Promise<Cursor>>();
   private closing: Promise<void> | undefined;
 
   /** Opens the store of that name in the database; makes the tables and the store when they are not there. */
@@ -180,6 +182,8 @@ export class PostgresBackend implements Backend {
         ({ type, key }) => type === "put" && (request.expected.get(key) ?? null) === null,
       );
       await this.room.require(created.length);
+      // "From now on" of a watcher is before every commit that is made here after it.
+      while (this.positionReads.size > 0) await Promise.allSettled(this.positionReads);
       const result = await this.committer.commit(request);
       if (result.status === "committed") this.wakeup.committed();
       return result;
@@ -223,7 +227,7 @@ export class PostgresBackend implements Backend {
     if (ended.aborted) return;
     const { pool, wakeup, store, settings } = this;
     try {
-      yield* followChanges({ pool, wakeup, store, pollMs: settings.pollMs }, since, ended);
+      yield* followChanges({ pool, wakeup, store, pollMs: settings.pollMs }, since ?? (await this.cursor()), ended);
     } catch (error) {
       if (ended.aborted) return;
       throw translate(error, "watch", this.location);
@@ -232,9 +236,11 @@ export class PostgresBackend implements Backend {
 
   async cursor(): Promise<Cursor> {
     this.requireOpen();
-    return this.run("cursor", () =>
+    const reading = this.run("cursor", () =>
       this.pool.read(async (connection) => formatCursor(await readPosition(connection, this.store))),
     );
+    this.positionReads.add(reading);
+    return reading.finally(() => this.positionReads.delete(reading));
   }
 
   async *check(options: { onProgress?: (done: number, total: number) => void } = {}): AsyncGenerator<Finding> {

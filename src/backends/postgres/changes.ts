@@ -71,12 +71,11 @@ export async function readPosition(connection: Connection, store: StoreRow): Pro
 
 export async function* followChanges(
   parts: FeedParts,
-  since: Cursor | undefined,
+  since: Cursor,
   ended: AbortSignal,
 ): AsyncGenerator<BackendChange> {
   const { pool, wakeup, store } = parts;
-  let position = since === undefined ? await pool.read((connection) => readPosition(connection, store)) : undefined;
-  if (since !== undefined) position = parseCursor(since, store.lanes);
+  let position = parseCursor(since, store.lanes);
   await wakeup.listen();
   for (;;) {
     if (ended.aborted) return;
