@@ -29,6 +29,8 @@ export interface TrashFile {
   readonly name: string;
   readonly sizeBytes: number;
   readonly removedMs: number;
+  /** Of the commit that removed it: the order within a millisecond. */
+  readonly version: number;
 }
 
 export interface DiskUsage {
@@ -136,13 +138,13 @@ function listTrash(port: Port, store: Directory, checkpointed: number): TrashFil
         const removal = kind === "file" ? parseTrashFileName(name) : undefined;
         if (removal === undefined || removal.version > checkpointed) continue;
         const sizeBytes = port.statName(directory, name)?.sizeBytes ?? 0;
-        trash.push({ name, sizeBytes, removedMs: removal.timeMs });
+        trash.push({ name, sizeBytes, removedMs: removal.timeMs, version: removal.version });
       }
     }
   } finally {
     port.closeDirectory(directory);
   }
-  return trash.sort((left, right) => left.removedMs - right.removedMs);
+  return trash.sort((left, right) => left.removedMs - right.removedMs || left.version - right.version);
 }
 
 function findEntryBytes(
