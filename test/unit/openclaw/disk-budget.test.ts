@@ -312,7 +312,8 @@ test("better: trash goes first, oldest removals before younger ones, then sessio
     const first = await sweep(all!.totalBytesBefore - 100);
     assert.deepEqual([first?.removedFiles, first?.removedEntries], [1, 0]);
     assert.ok(!trash().includes(older!));
-    const second = await sweep(first!.totalBytesAfter - 2_100 - 100);
+    const trashBytes = fs.statSync(path.join(directory, "trash", trash()[0]!)).size;
+    const second = await sweep(first!.totalBytesAfter - trashBytes - 100);
     assert.deepEqual([second?.removedFiles, second?.removedEntries, trash().length], [1, 1, 0]);
     assert.deepEqual(Object.keys(store), ["agent:main:d"]);
     const entryBytes = second!.totalBytesBefore - second!.totalBytesAfter - second!.freedBytes;
