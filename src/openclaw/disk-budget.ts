@@ -15,7 +15,7 @@ import path from "node:path";
 import { parseStoreLocation, type StoreLocation } from "../backends/directory/layout.js";
 import { parseBackupName } from "../backends/json/layout.js";
 import { realPathOfDeepest } from "../discovery/real-paths.js";
-import type { Directory, Port } from "../fs/port.js";
+import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { ambientPort } from "./ambient.js";
 import { isPrimarySessionTranscriptFileName, isSessionArchiveArtifactName } from "./artifacts.js";
 import { type DiskUsage, measureDiskUsage, unlinkTrashFile } from "./disk-usage.js";
@@ -71,11 +71,28 @@ export async function enforceSessionDiskBudget(
   if (maxDiskBytes === null || highWaterBytes === null) return null;
   const port = ambientPort();
   const location = locationOf(params.storePath);
-  return inFolder(port, location.parentPath, async (folder) => {
+  // Before the first save there is no folder, and nothing to be counted.
+  const folderPath = realPathIfThere(port, location.parentPath);
+  if (folderPath === undefined) return nothingCounted(maxDiskBytes, highWaterBytes);
+  return inFolder(port, folderPath, async (folder) => {
     const usage = await measureDiskUsage(port, folder, location);
     const sweep = new BudgetSweep(port, folder, location, usage, params, maxDiskBytes, highWaterBytes);
     return sweep.run();
   });
+}
+
+function realPathIfThere(port: Port, folderPath: string): string | undefined {
+  try {
+    return port.realPath(folderPath);
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+function nothingCounted(maxBytes: number, highWaterBytes: number): SessionDiskBudgetSweepResult {
+  const nothing = { totalBytesBefore: 0, totalBytesAfter: 0, removedFiles: 0, removedEntries: 0, freedBytes: 0 };
+  return { ...nothing, maxBytes, highWaterBytes, overBudget: false };
 }
 
 /** A store of any file name has a folder; only those that end in `.json` can have a directory. */

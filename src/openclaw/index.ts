@@ -3,6 +3,13 @@
  * a plugin changes one import. A list of exports and nothing else; each file says what its functions promise.
  */
 
+export {
+  type DiscoveredStore,
+  type DiscoverOptions,
+  type Discovery,
+  discoverSessionStores,
+  discoverSessionStoresSync,
+} from "../discovery/stores.js";
 export * from "./agent-config.js";
 export * from "./archives.js";
 export * from "./artifacts.js";
