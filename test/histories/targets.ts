@@ -1,5 +1,6 @@
 /** The backends that histories are recorded on. One more backend is one more target, and nothing else. */
 
+import { randomUUID } from "node:crypto";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -59,5 +60,21 @@ function makeDiskPlace(): HistoryPlace {
     location,
     open: (options) => openBackend(nodePort(), location, checkOpenOptions(options)),
     remove: async () => fs.rmSync(directory, { recursive: true, force: true }),
+  };
+}
+
+/** A store of its own in a running PostgreSQL for each history. */
+export function postgresTarget(url: string): HistoryTarget {
+  return {
+    name: "postgres",
+    capabilities: { crossProcess: true, denseVersions: false },
+    makePlace: () => {
+      const location = `${url}?store=history-${randomUUID()}`;
+      return {
+        location,
+        open: (options) => openBackend(nodePort(), location, checkOpenOptions(options)),
+        remove: async () => {},
+      };
+    },
   };
 }

@@ -93,10 +93,9 @@ export class PostgresBackend implements Backend {
 
   /** Opens the store of that name in the database; makes the tables and the store when they are not there. */
   static async open(port: Port, location: string, options: PostgresBackendOptions): Promise<PostgresBackend> {
-    const storeName = options.storeName ?? "default";
-    checkStoreName(storeName);
     const settings = checkPostgresOptions(options.postgres);
-    const parsed = parsePostgresLocation(location, storeName);
+    const parsed = parsePostgresLocation(location, options.storeName);
+    checkStoreName(parsed.storeName);
     const makeClient = await loadDriver();
     const connect = () =>
       Connection.open(makeClient, port, parsed, {
@@ -108,7 +107,7 @@ export class PostgresBackend implements Backend {
     let connection: Connection | undefined;
     try {
       connection = await connect();
-      const store = await prepareStore(port, connection, connect, parsed, storeName, options, settings);
+      const store = await prepareStore(port, connection, connect, parsed, options, settings);
       return new PostgresBackend(port, parsed.display, store, connect, options, settings);
     } catch (error) {
       throw translate(error, "open the store", parsed.display);
@@ -376,7 +375,6 @@ async function prepareStore(
   connection: Connection,
   connect: () => Promise<Connection>,
   location: PostgresLocation,
-  storeName: string,
   options: PostgresBackendOptions,
   settings: CheckedPostgresOptions,
 ): Promise<StoreRow> {
@@ -385,7 +383,7 @@ async function prepareStore(
   await refuseUnsafeServer(connection, display, settings, options.durability === "commit", options.logger);
   await refuseSharedConnections(connection, connect, display, settings);
   await applyMigrations(connection, readMigrations(port), display, mayCreate);
-  const store = await findOrCreateStore(connection, port, storeName, options.keyRule, mayCreate);
+  const store = await findOrCreateStore(connection, port, location.storeName, options.keyRule, mayCreate);
   if (store !== undefined) return store;
   throw new SessionStoreError("store_missing", "there is no store of this name in the database", {
     operation: "open the store",

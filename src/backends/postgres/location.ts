@@ -12,6 +12,8 @@ export interface PostgresLocation {
   readonly connectionStrings: readonly string[];
   /** Without user, password and options: for messages, logs and `store.location`. */
   readonly display: string;
+  /** From `store`, so that a URL alone can name a store; otherwise the option, or "default". */
+  readonly storeName: string;
   /** From `connect_timeout`, which the driver does not take from the text. */
   readonly connectTimeoutMs: number | undefined;
 }
@@ -19,14 +21,14 @@ export interface PostgresLocation {
 const scheme = /^postgres(ql)?:\/\//i;
 
 /** What the driver would not know or would send to the server, which refuses it. */
-const ourOptions = ["target_session_attrs", "load_balance_hosts", "connect_timeout"];
+const ourOptions = ["store", "target_session_attrs", "load_balance_hosts", "connect_timeout"];
 
 export function isPostgresLocation(location: string): boolean {
   return scheme.test(location);
 }
 
 /** Throws `invalid_option`; the message never holds the text, because a password is in it. */
-export function parsePostgresLocation(location: string, storeName: string): PostgresLocation {
+export function parsePostgresLocation(location: string, storeNameOption: string | undefined): PostgresLocation {
   const rest = location.replace(scheme, "");
   const authorityEnd = rest.search(/[/?#]/);
   const authority = authorityEnd === -1 ? rest : rest.slice(0, authorityEnd);
@@ -40,6 +42,11 @@ export function parsePostgresLocation(location: string, storeName: string): Post
   if (attributes !== null && !["read-write", "primary", "any"].includes(attributes)) {
     throw invalidLocation("target_session_attrs is read-write: a standby would show what is no longer true");
   }
+  const named = query.get("store") ?? undefined;
+  if (named !== undefined && storeNameOption !== undefined && named !== storeNameOption) {
+    throw invalidLocation("the URL names one store and the option storeName another one");
+  }
+  const storeName = named ?? storeNameOption ?? "default";
   const timeout = Number(query.get("connect_timeout") ?? Number.NaN);
   for (const name of ourOptions) query.delete(name);
   const options = query.toString();
@@ -53,6 +60,7 @@ export function parsePostgresLocation(location: string, storeName: string): Post
   return {
     connectionStrings,
     display: `postgres://${shownHosts}${pathPart === "" ? "/" : pathPart} (store ${JSON.stringify(storeName)})`,
+    storeName,
     connectTimeoutMs: timeout > 0 ? timeout * 1_000 : undefined,
   };
 }
