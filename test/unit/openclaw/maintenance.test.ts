@@ -251,6 +251,14 @@ test("the warning says which rule would evict the active session; null when it i
   assert.deepEqual([stale?.wouldPrune, stale?.wouldCap], [true, false]);
 });
 
+test("of equally new sessions the first is kept, as capping keeps it", () => {
+  const store = storeOf({ newest: nowMs, tie1: nowMs - 5, tie2: nowMs - 5 });
+  assert.equal(getActiveSessionMaintenanceWarning({ store, activeSessionKey: "tie1", ...rules }), null);
+  assert.ok(getActiveSessionMaintenanceWarning({ store, activeSessionKey: "tie2", ...rules })?.wouldCap);
+  capEntryCount(store, rules.maxEntries);
+  assert.deepEqual(Object.keys(store), ["newest", "tie1"]);
+});
+
 test("a blank or unknown key has no warning; the key is exact", () => {
   const store = storeOf({ a: 1 });
   for (const activeSessionKey of ["", "  ", "A", "toString", "__proto__"]) {

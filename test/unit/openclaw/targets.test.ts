@@ -157,6 +157,7 @@ test("a store whose real path is outside the real agents root is dropped", { ski
   machine.makeSymlink("/victim", "/state/agents/out/sessions");
   machine.makeSymlink("../inner/sessions", "/state/agents/in/sessions");
   machine.makeSymlink("/victim", "/state/agents/linked");
+  machine.makeSymlink("inner", "/state/agents/alias");
   assert.deepEqual(await allTargets(machine, { agents: agents("out", "linked") }), [
     { agentId: "in", storePath: storeOf("inner") },
   ]);
