@@ -153,7 +153,8 @@ export function handlePromises({ promiseAcrossReopen, promiseAcrossHandles }: Su
       const { store: one } = await harness.open();
       const { store: two } = await harness.openSecond();
       const start = await two.cursor();
-      const watch = two.watch();
+      // Without it, the start of the watch and the other handle's commit would happen at the same time.
+      const watch = two.watch({ since: start });
       await one.update("a", () => ({ n: 1 }));
       const [first] = await take(watch, 1);
       assert.deepEqual([first?.key, first?.entry], ["a", { n: 1 }]);

@@ -1,0 +1,216 @@
+/** The tables: made once however many come at the same time, refused when they are newer, and never mixed up. */
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import pg from "pg";
+import { decodeKey, encodeKey } from "../../src/backends/postgres/rows.js";
+import { openSessionStore } from "../../src/open.js";
+import { sharedPostgres, skipWithoutPostgres } from "../support/postgres-harness.js";
+import { listAll, readAll, rejectsWith } from "../support/store-reading.js";
+
+type AnyEntry = Record<string, unknown>;
+const skip = skipWithoutPostgres();
+const url = sharedPostgres();
+
+async function withDatabase(body: (location: string, client: pg.Client) => Promise<void>, creation = "") {
+  const name = `schema_${randomUUID().replaceAll("-", "")}`;
+  const administrator = new pg.Client({ connectionString: await url() });
+  await administrator.connect();
+  try {
+    await administrator.query(`CREATE DATABASE ${name} ${creation}`);
+    const location = (await url()).replace(/\/[^/]*$/, `/${name}`);
+    const client = new pg.Client({ connectionString: location });
+    await client.connect();
+    try {
+      await body(location, client);
+    } finally {
+      await client.end();
+    }
+  } finally {
+    await administrator.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+    await administrator.end();
+  }
+}
+
+test("twenty that open an empty database at the same moment all get the same store", { skip }, async () => {
+  await withDatabase(async (location, client) => {
+    const stores = await Promise.all(
+      Array.from({ length: 20 }, () => openSessionStore<AnyEntry>(location, { postgres: { connections: 1 } })),
+    );
+    await Promise.all(stores.map((store, index) => store.update(`key${index}`, () => ({ index }))));
+    assert.equal((await readAll(stores[0]!)).size, 20);
+    const { rows } = await client.query("SELECT number FROM sessiondir_migration WHERE number > 0");
+    assert.deepEqual(rows, [{ number: 1 }]);
+    assert.equal((await client.query("SELECT 1 FROM sessiondir_store")).rowCount, 1);
+    await Promise.all(stores.map((store) => store.close()));
+  });
+});
+
+test("a breaking change that this version does not know is refused, any other is not", { skip }, async () => {
+  await withDatabase(async (location, client) => {
+    await (await openSessionStore(location)).close();
+    await client.query("INSERT INTO sessiondir_migration VALUES (1000, 'later', false)");
+    await (await openSessionStore(location)).close();
+    await client.query("INSERT INTO sessiondir_migration VALUES (1001, 'much-later', true)");
+    const error = await rejectsWith("unsupported_layout", openSessionStore(location));
+    assert.match(error.message, /1001/);
+  });
+});
+
+test("a reader makes no tables and no store", { skip }, async () => {
+  await withDatabase(async (location, client) => {
+    await rejectsWith("store_missing", openSessionStore(location, { readOnly: true }));
+    assert.equal((await client.query("SELECT to_regclass('sessiondir_migration') AS t")).rows[0].t, null);
+    await (await openSessionStore(location, { storeName: "one" })).close();
+    await rejectsWith("store_missing", openSessionStore(location, { readOnly: true, storeName: "two" }));
+    assert.equal((await client.query("SELECT 1 FROM sessiondir_store")).rowCount, 1);
+  });
+});
+
+test("the stores of one database know nothing of each other", { skip }, async () => {
+  await withDatabase(async (location) => {
+    const one = await openSessionStore<AnyEntry>(location, { storeName: "one", postgres: { pollMs: 5 } });
+    const two = await openSessionStore<AnyEntry>(`${location}?store=two`, { keys: "exact" });
+    const watch = one.watch();
+    await two.update("a", () => ({ store: "two" }));
+    await two.update("B", () => ({ store: "two" }));
+    assert.equal(await one.get("a"), undefined);
+    await one.update("a", () => ({ store: "one" }));
+    assert.deepEqual((await watch.next()).value?.entry, { store: "one" });
+    await two.remove("a");
+    assert.deepEqual(await readAll(one), new Map([["a", { store: "one" }]]));
+    assert.deepEqual(
+      (await listAll(two)).map(({ key }) => key),
+      ["B"],
+    );
+    assert.equal((await one.stats()).sessions, 1);
+    assert.equal((await one.trash().next()).done, true);
+    assert.equal((await two.trash().next()).value?.key, "a");
+    const cursor = await two.cursor();
+    assert.equal((await one.watch({ since: cursor }).next()).value?.type, "reset");
+    await watch.return?.();
+    await one.close();
+    await two.close();
+    await rejectsWith("invalid_option", openSessionStore(`${location}?store=two`, { storeName: "one" }));
+    for (const storeName of ["", " ", "a\0", "x".repeat(201), "\ud800"]) {
+      await rejectsWith("invalid_option", openSessionStore(location, { storeName }));
+    }
+  });
+});
+
+test("an entry is kept as exactly the JSON text that it is", { skip }, async () => {
+  await withDatabase(async (location, client) => {
+    const store = await openSessionStore<AnyEntry>(location);
+    const text = '{"b":"\\u0000","a":"\\ud800","z":1.5,"__proto__":{"x":[]},"n":1e+21}';
+    await store.update("a", () => JSON.parse(text) as AnyEntry, { actor: "\0\ud800", reason: "r\0" });
+    const { rows } = await client.query("SELECT doc FROM sessiondir_session WHERE key = 'a'");
+    assert.equal(rows[0].doc, text);
+    await store.remove("a", { actor: "\0\ud800", reason: "r\0" });
+    const { value } = await store.trash().next();
+    assert.deepEqual([value?.actor, value?.reason, JSON.stringify(value?.entry)], ["\0\ud800", "r\0", text]);
+    await store.close();
+  });
+});
+
+test("keys are listed in the order of their code units, which is not PostgreSQL's", { skip }, async () => {
+  const keys = [
+    "z",
+    "\ud7ff",
+    "\ue000",
+    "\ue001a",
+    "\uffff",
+    "\u{10000}",
+    "\u{1f600}",
+    "\u{10ffff}b",
+    "a\ue000",
+    "a\u{1f600}",
+  ];
+  for (const key of keys) assert.equal(decodeKey(encodeKey(key)), key);
+  await withDatabase(async (location) => {
+    const store = await openSessionStore<AnyEntry>(location, { keys: "exact" });
+    for (const key of keys) await store.update(key, () => ({ key }));
+    for (const order of ["key", "updatedAt"] as const) {
+      const listed = await listAll(store, { order, limit: 3 });
+      assert.deepEqual(
+        listed.map(({ key }) => key),
+        [...keys].sort(),
+      );
+    }
+    assert.deepEqual(
+      (await listAll(store, { search: "\ud83d" })).map(({ key }) => key),
+      ["a\u{1f600}", "\u{1f600}"],
+    );
+    await store.close();
+  });
+});
+
+test("a page costs the same at any depth: it is read along an index, without sorting", { skip }, async () => {
+  await withDatabase(async (location, client) => {
+    const store = await openSessionStore<AnyEntry>(location);
+    await client.query(`INSERT INTO sessiondir_session
+      (store, key, lane, rev, version, committed_us, doc, summary, recency, kind, search)
+      SELECT 'default', 'agent:main:' || i, i % 64, i, 'v' || i, 0, '{}', '{"kind":"other","updatedAt":' || i / 100 || '}', -(i / 100), 'other', ''
+      FROM generate_series(1, 20000) AS i`);
+    await client.query("ANALYZE sessiondir_session");
+    let reads = 0;
+    let cursor: string | undefined;
+    const pages: number[] = [];
+    for (let page = 0; page < 300; page++) {
+      const result = await store.list({ limit: 50, ...(cursor === undefined ? {} : { cursor }) });
+      assert.equal(result.sessions.length, 50);
+      cursor = result.nextCursor;
+      reads += 1;
+      pages.push(result.sessions[0]!.updatedAt!);
+    }
+    assert.equal(reads, 300);
+    assert.equal(pages.at(-1), 200 - 150);
+    const { rows } = await client.query(
+      `EXPLAIN SELECT key, recency, summary FROM sessiondir_session WHERE store = 'default' AND doc IS NOT NULL
+       AND (recency, key) > (-100::float8, 'agent:main:10050') ORDER BY recency, key LIMIT 51`,
+    );
+    const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+    assert.match(plan, /Index Scan using sessiondir_session_recent/);
+    assert.match(plan, /Index Cond: .*ROW\(recency, key\) >/);
+    assert.doesNotMatch(plan, /Sort/);
+    await store.close();
+  });
+});
+
+test("verify finds what somebody else wrote into the tables, and reads of the others go on", { skip }, async () => {
+  await withDatabase(async (location, client) => {
+    const store = await openSessionStore<AnyEntry>(location);
+    for (const key of ["a", "b", "c", "d"]) await store.update(key, () => ({ key }));
+    const findings = async () => {
+      const codes: string[] = [];
+      for await (const { code, key } of store.verify()) codes.push(`${code} ${key}`);
+      return codes.sort();
+    };
+    assert.deepEqual(await findings(), []);
+    await client.query("UPDATE sessiondir_session SET doc = 'no json' WHERE key = 'a'");
+    await client.query("UPDATE sessiondir_session SET summary = '{}' WHERE key = 'b'");
+    await client.query("UPDATE sessiondir_session SET rev = rev + 1000 WHERE key = 'c'");
+    assert.deepEqual(await findings(), ["entry_damaged a", "lane_behind c", "summary_stale b"]);
+    await rejectsWith("entry_damaged", store.get("a"));
+    assert.deepEqual(await store.get("d"), { key: "d" });
+    await rejectsWith("entry_damaged", readAll(store));
+    const damaged: (string | undefined)[] = [];
+    const seen: string[] = [];
+    for await (const { key } of store.entries({ onDamaged: ({ key }) => damaged.push(key) })) seen.push(key);
+    assert.deepEqual([damaged, seen], [["a"], ["b", "c", "d"]]);
+    await client.query("DELETE FROM sessiondir_lane");
+    assert.ok((await findings()).includes("lanes_missing undefined"));
+    await rejectsWith(
+      "store_gone",
+      store.update("new", () => ({})),
+    );
+    await store.close();
+  });
+});
+
+test("a database in another encoding is refused", { skip }, async () => {
+  await withDatabase(async (location) => {
+    const error = await rejectsWith("unsafe_server", openSessionStore(location));
+    assert.match(error.message, /LATIN1.*UTF8/);
+  }, "ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+});
