@@ -318,7 +318,7 @@ export const commitMutants = [
     name: "recover: an unfinished line is cut",
     rule: "P3",
     file: recover,
-    find: "if (sizeBytes > segment.offset) cutTail(view, segment, sizeBytes);",
+    find: "if (segment.seenBytes > segment.offset) cutTail(view, segment, segment.seenBytes);",
     replace: "",
     suite: p03,
   },

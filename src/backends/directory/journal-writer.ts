@@ -45,16 +45,38 @@ export class JournalWriter {
     const { view } = this;
     const segment = view.current;
     const startsSegment = segment.offset === 0;
+    const { operations, commitId, actor, reason } = fields;
+    const { timeMs, writer, durable } = this.common();
+    // Spelled out, here and below: objects put together by spreading cost more than all the rest of a commit.
     const commit = {
-      ...fields,
-      ...this.common(),
       version: view.last.version + 1,
+      timeMs,
+      writer,
+      durable,
       store: startsSegment ? view.files.manifest.incarnation : undefined,
       previousRecord: startsSegment ? view.last.record : undefined,
+      commitId,
+      actor,
+      reason,
+      operations,
     };
     const encoded = encodeCommit(commit);
     this.append(segment, encoded, this.recordBytesMax);
-    const record: CommitRecord = { ...commit, type: "commit", record: encoded.record };
+    const { version, store, previousRecord } = commit;
+    const record: CommitRecord = {
+      type: "commit",
+      version,
+      record: encoded.record,
+      timeMs,
+      writer,
+      durable,
+      store,
+      previousRecord,
+      commitId,
+      actor,
+      reason,
+      operations,
+    };
     view.applyCommit(segment, record, encoded.bytes.byteLength);
     return record;
   }

@@ -35,8 +35,8 @@ export function settleJournalEnd(view: View, writer: JournalWriter): LiveSegment
   view.refresh();
   if (view.current.seal !== undefined) writer.createSuccessor(); // Row 2.
   const segment = view.current;
-  const { sizeBytes } = view.files.port.stat(segment.file);
-  if (sizeBytes > segment.offset) cutTail(view, segment, sizeBytes);
+  // As the refresh saw it: nobody else appends while the lock is held, so it need not be asked for twice.
+  if (segment.seenBytes > segment.offset) cutTail(view, segment, segment.seenBytes);
   writer.carryIfMissing();
   writer.noteSettled();
   return segment;

@@ -128,6 +128,7 @@ export class View {
       const segment = this.current;
       if (segment.seal === undefined) {
         const { sizeBytes, linkCount } = port.stat(segment.file);
+        segment.seenBytes = sizeBytes;
         // P3: compared with the end of the last *valid* record, never with a size seen earlier.
         if (sizeBytes > segment.offset) this.readSegment(segment, sizeBytes);
         else if (sizeBytes < segment.offset)

@@ -11,6 +11,8 @@ export interface LiveSegment {
   readonly overlay: SegmentOverlay;
   /** The offset behind the last valid record. */
   offset: number;
+  /** Its size when the view last looked; more than `offset` when bytes lie there that are no valid record (P3). */
+  seenBytes: number;
   lastVersion: number;
   seal: SealReason | undefined;
   /** Where the seal begins, if it is in the file. */
@@ -38,6 +40,7 @@ export function newSegment(first: number, file: File): LiveSegment {
     file,
     overlay: new SegmentOverlay(),
     offset: 0,
+    seenBytes: 0,
     lastVersion: first - 1,
     seal: undefined,
     sealOffset: undefined,
