@@ -61,6 +61,22 @@ export interface SessionDiskBudgetParams {
   /** Transcripts that something outside the entries refers to, as file names: earlier generations of a session. */
   referencedFiles?: ReadonlySet<string>;
   onEvicted?: (removed: RemovedEntry) => void;
+  /**
+   * Keys of sessions, no longer in `store`, that are about to go to the trash of a directory store. Where space is short
+   * they must not stay there: they are freed after the trash and before anything else, in this order.
+   */
+  removing?: Iterable<string>;
+  /** One of `removing` that has to be purged, not kept in the trash. */
+  onPurged?: (key: string) => void;
+  /** Each file that goes; in a dry run, that would go. */
+  onFile?: (file: BudgetFile) => void;
+}
+
+export interface BudgetFile {
+  /** Where its name lies: in the store's folder, or in the trash of its directory. */
+  readonly place: "folder" | "trash";
+  readonly name: string;
+  readonly sizeBytes: number;
 }
 
 /** Null without a budget. Throws when the folder cannot be read; what cannot be deleted is passed over. */
@@ -170,6 +186,7 @@ class BudgetSweep {
     }
     const references = new TranscriptReferences(this.#params.store, this.#params.referencedFiles);
     this.#removeTrash();
+    this.#purgeRemoved();
     this.#removeFiles((name) => this.#isArchiveOrOrphan(name, references));
     this.#removeFiles((name) => parseBackupName(this.#location.legacyName, name) !== undefined);
     this.#removeSessions(references);
@@ -186,7 +203,17 @@ class BudgetSweep {
     for (const { name, sizeBytes } of this.#usage.trash) {
       if (this.#isDone) return;
       if (!this.#params.dryRun && !unlinkTrashFile(this.#port, this.#folder, this.#location, name)) continue;
-      this.#countFile(sizeBytes);
+      this.#countFile({ place: "trash", name, sizeBytes });
+    }
+  }
+
+  /** A single file has no trash, and what is not in it takes nothing. */
+  #purgeRemoved(): void {
+    if (!this.#usage.hasDirectory) return;
+    for (const key of this.#params.removing ?? []) {
+      if (this.#isDone) return;
+      this.#total -= this.#usage.entryBytes(key) ?? 0;
+      this.#params.onPurged?.(key);
     }
   }
 
@@ -224,10 +251,12 @@ class BudgetSweep {
         return;
       }
     }
-    this.#countFile(file.sizeBytes);
+    this.#countFile({ place: "folder", name, sizeBytes: file.sizeBytes });
   }
 
-  #countFile(sizeBytes: number): void {
+  #countFile(file: BudgetFile): void {
+    const { sizeBytes } = file;
+    this.#params.onFile?.(file);
     this.#removedFiles += 1;
     this.#freedBytes += sizeBytes;
     this.#total -= sizeBytes;

@@ -20,6 +20,7 @@ export * from "./delivery.js";
 export * from "./delivery-info.js";
 export * from "./derive-session-key.js";
 export {
+  type BudgetFile,
   enforceSessionDiskBudget,
   type SessionDiskBudgetLogger,
   type SessionDiskBudgetParams,
