@@ -23,7 +23,7 @@ if (doubled.length > 0) fail(`Two mutants are called ${doubled[0].name}.`);
 
 endSuitesOnExit();
 console.log("Compiling ...");
-const workshop = new Workshop(Math.min(benchesMax, availableParallelism()));
+const workshop = Workshop.compile(Math.min(benchesMax, availableParallelism()));
 const startedMs = Date.now();
 const results = [];
 const waiting = [...mutants];

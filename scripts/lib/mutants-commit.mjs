@@ -102,8 +102,8 @@ export const commitMutants = [
     name: "commit: a patch names the version it is made on",
     rule: "P14",
     file: commit,
-    find: 'return { type: "patch", key, base, set: set, unset };',
-    replace: 'return { type: "patch", key, base: 0, set: set, unset };',
+    find: 'return { type: "patch", key, base, set: set, unset, generations };',
+    replace: 'return { type: "patch", key, base: 0, set: set, unset, generations };',
     suite: p14,
   },
   {

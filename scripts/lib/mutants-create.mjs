@@ -10,6 +10,8 @@ const migrate = "test/unit/migrate/migrate.test.ts";
 
 const create = "src/backends/directory/create.ts";
 const legacyFile = "src/migrate/legacy-file.ts";
+const legacyText = "src/sessions/legacy-text.ts";
+const stableFile = "src/fs/stable-file.ts";
 const legacyContent = "src/migrate/legacy-content.ts";
 const original = "src/migrate/original.ts";
 const takeOver = "src/migrate/take-over.ts";
@@ -27,7 +29,7 @@ export const createMutants = [
     name: "create: somebody may have been faster",
     rule: "P22",
     file: create,
-    find: 'if (port.statName(parent, location.directoryName)) return "exists";',
+    find: 'if (options.displaces?.(parent) === undefined) return "exists";',
     replace: "",
     suite: creation,
   },
@@ -120,8 +122,8 @@ export const createMutants = [
   {
     name: "create: leftovers of dead creators are removed",
     file: create,
-    find: "removeStagingLeftovers(port, parent, location); if",
-    replace: "if",
+    find: "removeStagingLeftovers(port, parent, location); const published",
+    replace: "const published",
     suite: creation,
   },
   {
@@ -150,38 +152,38 @@ export const createMutants = [
   // --- migration ---------------------------------------------------------------------------------------------------------
   {
     name: "legacy-file: legacyFileBytes",
-    file: legacyFile,
-    find: "if (before.sizeBytes > bytesMax) {",
-    replace: "if (false) {",
+    file: stableFile,
+    find: "if (before.sizeBytes > bytesMax)",
+    replace: "if (false)",
     suite: hostile,
     test: "above the limit",
   },
   {
     name: "legacy-file: an unsafe file is refused",
-    file: legacyFile,
-    find: "if (problem) return unsafe(problem);",
+    file: stableFile,
+    find: 'if (problem) return { state: "unsafe", problem };',
     replace: "",
     suite: hostile,
   },
   {
     name: "legacy-file: what is opened is what was looked at",
-    file: legacyFile,
+    file: stableFile,
     find: 'openChecked(port, parent, name, "read", owner)',
     replace: 'port.open(parent, name, "read")',
     suite: creation,
   },
   {
     name: "legacy-file: a file that changes while it is read is read again",
-    file: legacyFile,
-    find: "return isSame(before, port.stat(file)) && now && isSame(before, now) ? bytes : undefined;",
-    replace: "return bytes;",
+    file: stableFile,
+    find: 'return unchanged ? { state: "read", bytes, stat: before } : undefined;',
+    replace: 'return { state: "read", bytes, stat: before };',
     suite: creation,
   },
   {
     name: "legacy-file: a file that is replaced while it is read is read again",
-    file: legacyFile,
-    find: "&& now && isSame(before, now)",
-    replace: "",
+    file: stableFile,
+    find: "&& isSameFile(before, now);",
+    replace: ";",
     suite: creation,
   },
   {
@@ -193,44 +195,44 @@ export const createMutants = [
   },
   {
     name: "legacy-content: fatal UTF-8",
-    file: legacyContent,
+    file: legacyText,
     find: '"utf-8", { fatal: true, ignoreBOM: true }',
     replace: '"utf-8", { fatal: false, ignoreBOM: true }',
     suite: content,
   },
   {
-    name: "legacy-content: one bad entry refuses the file",
+    name: "legacy-content: a file of which no entry can be taken is refused",
     file: legacyContent,
-    find: "if (offenderCount > 0) {",
-    replace: "if (false) {",
-    suite: hostile,
+    find: "if (entries.size === 0 && this.holdsMoreThanNothing)",
+    replace: "if (false)",
+    suite: [hostile, content],
   },
   {
     name: "legacy-content: keyBytes",
     file: legacyContent,
-    find: "normalizeKey(name, rules.keyRule, rules.limits.keyBytes)",
-    replace: "normalizeKey(name, rules.keyRule, 1e9)",
+    find: "normalizeKey(name, keyRule, limits.keyBytes)",
+    replace: "normalizeKey(name, keyRule, 1e9)",
     suite: [hostile, content],
   },
   {
     name: "legacy-content: entryBytes",
     file: legacyContent,
-    find: "checkEntryBytes(entry, rules.limits.entryBytes, key);",
+    find: "checkEntryBytes(entry, limits.entryBytes, key);",
     replace: "",
     suite: [hostile, content],
   },
   {
     name: "legacy-content: nestingLevels",
     file: legacyContent,
-    find: "freezeParsedJson(value, rules.limits.nestingLevels)",
+    find: "freezeParsedJson(value, limits.nestingLevels)",
     replace: "freezeParsedJson(value, 1e9)",
     suite: [hostile, content],
   },
   {
     name: "legacy-content: sessions",
     file: legacyContent,
-    find: "if (entries.size > rules.limits.sessions) {",
-    replace: "if (false) {",
+    find: "if (entries.size > this.rules.limits.sessions)",
+    replace: "if (false)",
     suite: [content],
   },
   {
@@ -261,16 +263,9 @@ export const createMutants = [
   {
     name: "original: only what was taken over is renamed",
     file: original,
-    find: 'if (found === "different") return { warning: ignored(location) };',
+    find: 'if (found === "different") return { state: "different" };',
     replace: "",
     suite: take,
-  },
-  {
-    name: "original: an interrupted take-over is finished under the lock",
-    file: original,
-    find: "while (!lock.tryExclusiveChecked()) {",
-    replace: "while (false) {",
-    suite: creation,
   },
   {
     name: "original: the name of the backup is synced",
@@ -282,16 +277,16 @@ export const createMutants = [
   {
     name: "original: a backup is never overwritten",
     file: original,
-    find: "if (port.statName(parent, name) === undefined) return name;",
-    replace: "return name;",
+    find: "if (port.statName(parent, backup) === undefined) return backup;",
+    replace: "return backup;",
     suite: take,
     test: "never overwritten",
   },
   {
     name: "original: a change at the last moment is reported",
     file: original,
-    find: "const replaced = !isSameFile(before, port.statName(parent, backupName));",
-    replace: "const replaced = false;",
+    find: "const isTheSame = isSameFile(before, port.statName(parent, name));",
+    replace: "const isTheSame = true;",
     suite: [creation],
   },
 ];

@@ -8,7 +8,7 @@
 
 import { spawn } from "node:child_process";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { runTypeScript } from "./compile.mjs";
+import { copySchema, runTypeScript } from "./compile.mjs";
 import { inProject, root } from "./project.mjs";
 
 const suiteTimeoutMs = 90_000;
@@ -16,18 +16,27 @@ const suiteTimeoutMs = 90_000;
 const hangTimeoutMs = 15_000;
 
 export class Workshop {
-  /** Directories beside build/, so that what lies at a fixed distance from there is found from here too. */
+  /** Compiled copies of the project, as paths relative to it. */
   benches;
+  #timeouts;
   #healthy = new Map();
 
-  constructor(count) {
-    this.benches = Array.from({ length: count }, (_, index) => `build-mutants-${index + 1}`);
-    const [first, ...others] = this.benches;
-    for (const bench of this.benches) rmSync(inProject(bench), { recursive: true, force: true });
+  constructor(benches, timeouts = { suiteMs: suiteTimeoutMs, hangMs: hangTimeoutMs }) {
+    this.benches = benches;
+    this.#timeouts = timeouts;
+  }
+
+  /** Benches are directories beside build/, so that what lies at a fixed distance from there is found from here too. */
+  static compile(count) {
+    const benches = Array.from({ length: count }, (_, index) => `build-mutants-${index + 1}`);
+    const [first, ...others] = benches;
+    for (const bench of benches) rmSync(inProject(bench), { recursive: true, force: true });
     // Types are the business of `npm run check`: what is compiled in spite of an error can be mutated all the same.
     const { output } = runTypeScript(["-p", "tsconfig.json", "--outDir", first]);
     if (output.trim() !== "") console.log(output.trim());
+    copySchema(`${first}/src`);
     for (const bench of others) cpSync(inProject(first), inProject(bench), { recursive: true });
+    return new Workshop(benches);
   }
 
   /** { outcome: "killed", killer } and so on; `problem` says why it is "survived" or "broken". */
@@ -42,7 +51,12 @@ export class Workshop {
       if (problem) return { outcome: "broken", problem };
       writeFileSync(file, mutated);
       try {
-        const run = await runSuite(bench, suite, mutant.test, mutant.hangs ? hangTimeoutMs : suiteTimeoutMs);
+        const run = await runSuite(
+          bench,
+          suite,
+          mutant.test,
+          mutant.hangs ? this.#timeouts.hangMs : this.#timeouts.suiteMs,
+        );
         if (run.failed !== undefined) return { outcome: "killed", killer: `${suite}: ${run.failed}` };
         if (run.hung && mutant.hangs) return { outcome: "killed", killer: `${suite}: hangs, as declared` };
         if (run.hung) return { outcome: "broken", problem: `${suite} hangs, which is not declared` };
@@ -57,21 +71,21 @@ export class Workshop {
   /** What is wrong with a suite that no mutant is in; asked once for each. */
   #healthProblem(suite, test, bench) {
     const key = `${suite} ${test ?? ""}`;
-    if (!this.#healthy.has(key)) this.#healthy.set(key, findHealthProblem(bench, suite, test));
+    if (!this.#healthy.has(key)) this.#healthy.set(key, findHealthProblem(bench, suite, test, this.#timeouts.suiteMs));
     return this.#healthy.get(key);
   }
 }
 
-async function findHealthProblem(bench, suite, test) {
-  const run = await runSuite(bench, suite, test, suiteTimeoutMs);
+async function findHealthProblem(bench, suite, test, timeoutMs) {
+  const run = await runSuite(bench, suite, test, timeoutMs);
   if (run.failed !== undefined) return `${suite} fails without a mutant too: ${run.failed}`;
   if (run.hung || run.status !== 0) return `${suite} does not run without a mutant: ${run.output.slice(-500)}`;
   if (!/^ *ok \d+ - (?!.*# SKIP)/m.test(run.output)) return `${suite} has no test ${test ?? ""} that runs here`;
   return undefined;
 }
 
-/** The text with the one place replaced. White space in `find` stands for any white space. */
-function mutate(text, { find, replace }) {
+/** The text with the one place replaced; `undefined` unless it is there exactly once. */
+export function mutate(text, { find, replace }) {
   const pattern = new RegExp(
     find
       .trim()
@@ -88,10 +102,13 @@ const running = new Set();
 
 /** Ends with the first test that fails: one is enough. */
 function runSuite(bench, suite, test, timeoutMs) {
+  // Inside of a test, Node would give results in the form that its own runner reads.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const file = inProject(bench, suite.replace(/\.ts$/, ".js"));
   const pattern = test === undefined ? [] : [`--test-name-pattern=${test}`];
   const child = spawn(process.execPath, ["--test-reporter=tap", ...pattern, file], {
     cwd: root,
+    env,
     // A group of its own: a suite may have started processes, which must not outlive it.
     detached: process.platform !== "win32",
     stdio: ["ignore", "pipe", "pipe"],

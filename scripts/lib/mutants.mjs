@@ -16,6 +16,8 @@ import { journalMutants } from "./mutants-journal.mjs";
 import { limitMutants } from "./mutants-limits.mjs";
 import { readMutants } from "./mutants-read.mjs";
 import { repairMutants } from "./mutants-repair.mjs";
+import { transferMutants } from "./mutants-transfer.mjs";
+import { trashMutants } from "./mutants-trash.mjs";
 
 export function allMutants() {
   return [
@@ -27,5 +29,7 @@ export function allMutants() {
     ...createMutants,
     ...repairMutants,
     ...limitMutants,
+    ...trashMutants,
+    ...transferMutants,
   ];
 }
