@@ -43,6 +43,18 @@ export {
   detectSessionStore,
   type RefusedKey,
 } from "./migrate/detect.js";
+export {
+  type DiscoveryProblem,
+  type MergeCounts,
+  type MigrateSessionStoresOptions,
+  type MigrationLog,
+  type MigrationOutcome,
+  type MigrationProgress,
+  type MigrationReport,
+  type MigrationResult,
+  migrateSessionStores,
+  type OutcomeCounts,
+} from "./migrate/report.js";
 export { openSessionStore } from "./open.js";
 export type { PostgresOptions } from "./postgres-options.js";
 export type {

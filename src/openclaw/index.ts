@@ -72,6 +72,7 @@ export {
   type ThreadSessionKeysParams,
 } from "./session-key-kinds.js";
 export * from "./stable-stringify.js";
+export * from "./startup.js";
 export * from "./store-normalize.js";
 export * from "./strings.js";
 export * from "./subagent-depth.js";

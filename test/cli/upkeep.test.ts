@@ -28,14 +28,14 @@ test("migrate takes the legacy file over, keeps it as a backup, and a second tim
   writeFileSync(store, legacy);
   const { status, stdout } = runCommand(["migrate", "--json", "--store", store]);
   assert.equal(status, 0);
-  const result = JSON.parse(stdout) as { outcome: string; migratedEntries: number; backupPath: string };
+  const [result] = JSON.parse(stdout).stores;
   assert.deepEqual([result.outcome, result.migratedEntries], ["migrated", 2]);
   const backup = readdirSync(directory).find((name) => name.startsWith("sessions.json.bak."))!;
   assert.equal(readFileSync(path.join(directory, backup), "utf8"), legacy);
   assert.equal(existsSync(store), false);
   assert.match(runCommand(["get", "agent:main:cron:daily", "--store", store]).stdout, /"kept": true/);
   const again = runCommand(["migrate", "--json", "--store", store]);
-  assert.deepEqual([again.status, JSON.parse(again.stdout).outcome], [0, "already_directory"]);
+  assert.deepEqual([again.status, JSON.parse(again.stdout).stores[0].outcome], [0, "already_directory"]);
 });
 
 test("migrate refuses an invalid legacy file and leaves it untouched", (context) => {

@@ -1,53 +1,108 @@
-/** `sessiondir migrate`: takes a legacy sessions.json over into its directory store; the original is kept. */
+/** `sessiondir migrate`: takes legacy sessions.json files over into directory stores; the originals are kept. */
 
+import path from "node:path";
 import type { Command } from "commander";
 import { SessionStoreError } from "../../errors.js";
-import type { MigrationResult } from "../../migrate/result.js";
-import { type CommonOptions, defineCommand } from "../command.js";
+import { nodePort } from "../../fs/node-port.js";
+import type { MigrationOutcome, MigrationProgress, MigrationResult } from "../../migrate/report.js";
 import { exitFailed, reportFailure } from "../failures.js";
-import { findLocation, warnings } from "../store-access.js";
-import { color, printJson, printLine, safeText, startProgress } from "../terminal.js";
+import {
+  defineStoresCommand,
+  reportSelection,
+  type SelectedStore,
+  type StoreSelection,
+  selectStores,
+} from "../state-dir.js";
+import { warnings } from "../store-access.js";
+import { color, type Progress, printJson, printLine, printNote, safeText, startProgress } from "../terminal.js";
 
-interface MigrateOptions extends CommonOptions {
+interface MigrateOptions extends StoreSelection {
   dryRun?: boolean;
   force?: boolean;
 }
 
 export function defineMigrate(program: Command): void {
   const examples = [
-    "migrate --store agents/main/sessions/sessions.json --dry-run",
+    "migrate --state-dir ~/.openclaw --dry-run",
+    "migrate --state-dir ~/.openclaw",
     "migrate --store agents/main/sessions/sessions.json",
   ];
-  const description = "take a legacy sessions.json over; the original stays as .bak.<time>";
-  defineCommand(program, "migrate", description, examples, migrate)
+  const description = "take legacy sessions.json files over; the originals stay as .bak.<time>";
+  defineStoresCommand(program, "migrate", description, examples, migrate)
     .option("--dry-run", "only say what would be done")
-    .option("--force", "also when the store was rolled back");
+    .option("--force", "also what a rollback left");
 }
 
 async function migrate(options: MigrateOptions): Promise<number> {
-  const { migrateStore } = await import("../../migrate/migrate.js");
-  const dryRun = options.dryRun ?? false;
-  const progress = startProgress("migrating");
-  const result = await migrateStore(findLocation(options), {
-    dryRun,
-    force: options.force ?? false,
-    onProgress: progress.update,
-    logger: warnings,
-  }).finally(progress.stop);
-  const done = ["migrated", "already_directory", "skipped_empty"].includes(result.outcome);
-  if (options.json) {
-    printJson({ dryRun, ...result });
-  } else if (done) {
-    for (const warning of result.warnings) warnings.warn(warning);
-    printLine(describe(result, dryRun));
+  const { describeCounts, makeReport, migrateStores } = await import("../../migrate/report.js");
+  const selection = await selectStores(options);
+  const { stores, problems } = selection;
+  const { dryRun = false, force = false, json = false } = options;
+  const isAlone = stores.length === 1 && stores[0]?.origin === "named";
+  const bars = new Bars();
+  const results = await migrateStores(
+    nodePort(),
+    stores.map((store) => store.path),
+    {
+      dryRun,
+      force,
+      onProgress: bars.update,
+      onResult: (result) => {
+        bars.stop();
+        if (!json) report(result, dryRun, isAlone);
+      },
+    },
+  ).finally(bars.stop);
+  const { counts, summaryLine, level } = makeReport(results, problems, dryRun);
+  if (json) {
+    printJson({ dryRun, level, summary: summaryLine ?? null, counts, stores: results, problems });
   } else {
-    reportFailure(asError(result), false);
+    reportSelection(selection);
+    if (stores.length === 0 && problems.length === 0) printLine("No session stores found.");
+    else if (!isAlone) printLine(describeCounts(counts, dryRun));
+    if (dryRun && !isAlone && stores.length > 0) printNote("Nothing was changed.");
   }
-  return done ? 0 : exitFailed;
+  return level === "warn" || isNamedMissing(stores, results) ? exitFailed : 0;
 }
 
-function asError({ error, storePath }: MigrationResult): SessionStoreError {
+/** A path that somebody typed, and nothing there, is a mistake. */
+function isNamedMissing(stores: readonly SelectedStore[], results: readonly MigrationResult[]): boolean {
+  return results.some(({ outcome }, index) => outcome === "missing" && stores[index]?.origin === "named");
+}
+
+/** One bar for each store that takes its time. */
+class Bars {
+  #bar: { storePath: string; progress: Progress } | undefined;
+
+  readonly update = ({ storePath, store, stores, done, total }: MigrationProgress): void => {
+    this.#bar ??= { storePath, progress: startProgress(stores === 1 ? "migrating" : `migrating ${store}/${stores}`) };
+    this.#bar.progress.update(done, total);
+  };
+
+  readonly stop = (): void => {
+    this.#bar?.progress.stop();
+    this.#bar = undefined;
+  };
+}
+
+// --- for people -----------------------------------------------------------------------------------------------------
+
+function report(result: MigrationResult, dryRun: boolean, isAlone: boolean): void {
+  const { storePath, outcome, error } = result;
+  for (const warning of result.warnings) {
+    if (warning === error?.message) continue;
+    const named = isAlone || warning.includes(storePath) ? warning : `${storePath}: ${warning}`;
+    warnings.warn(named);
+  }
+  const isBad = ["skipped_invalid", "failed", "missing"].includes(outcome);
+  if (isBad) reportFailure(asError(result), false);
+  if (!isAlone) printLine(describeShortly(result, dryRun));
+  else if (!isBad) printLine(describe(result, dryRun));
+}
+
+function asError({ error, outcome, storePath, warnings: found }: MigrationResult): SessionStoreError | Error {
   if (error !== undefined) return new SessionStoreError(error.code, error.message);
+  if (outcome !== "missing") return new Error(found.at(-1));
   return new SessionStoreError("store_missing", "there is neither a legacy file nor a store", {
     operation: "migrate",
     path: storePath,
@@ -70,4 +125,19 @@ function describe(result: MigrationResult, dryRun: boolean): string {
   const original = backupPath === undefined ? "" : `\nThe original is ${safeText(backupPath)}.`;
   const displaced = displacedPath === undefined ? "" : `\nThe directory that was there is ${safeText(displacedPath)}.`;
   return `${done}${original}${displaced}`;
+}
+
+/** One line, which begins with the outcome as the summary names it. */
+function describeShortly(result: MigrationResult, dryRun: boolean): string {
+  const { outcome, legacyEntries, migratedEntries, storePath, backupPath, displacedPath } = result;
+  const kept = [backupPath, displacedPath].filter((kept) => kept !== undefined).map((kept) => path.basename(kept));
+  const figures = outcome === "migrated" ? [`${migratedEntries} of ${legacyEntries} sessions`] : [];
+  const details = [...figures, ...(kept.length === 0 ? [] : [`kept as ${kept.join(" and ")}`])];
+  const word = outcome === "migrated" && dryRun ? "would migrate" : outcome;
+  return `${paint(outcome)(word)} ${safeText([storePath, ...details].join(", "))}`;
+}
+
+function paint(outcome: MigrationOutcome): (text: string) => string {
+  if (outcome === "migrated") return color.green;
+  return outcome === "skipped_invalid" || outcome === "failed" ? color.red : (text) => text;
 }

@@ -2,56 +2,72 @@
 
 import type { Command } from "commander";
 import type { RollbackResult } from "../../migrate/rollback.js";
-import { type CommonOptions, defineCommand } from "../command.js";
-import { exitFailed, UsageError } from "../failures.js";
-import { findLocation, warnings } from "../store-access.js";
+import { exitFailed } from "../failures.js";
+import {
+  defineStoresCommand,
+  reportSelection,
+  type SelectedStore,
+  type StoreSelection,
+  selectStores,
+} from "../state-dir.js";
+import { warnings } from "../store-access.js";
 import { color, noteColor, printJson, printLine, printNote, safeText, startProgress } from "../terminal.js";
 
-interface RollbackOptions extends Omit<CommonOptions, "store"> {
-  store?: string[];
-  stateDir?: string;
+interface RollbackOptions extends StoreSelection {
   dryRun?: boolean;
 }
 
 export function defineRollback(program: Command): void {
   const examples = [
-    "rollback --store agents/main/sessions/sessions.json --dry-run",
+    "rollback --state-dir ~/.openclaw --dry-run",
+    "rollback --state-dir ~/.openclaw",
     "rollback --store agents/main/sessions/sessions.json --store agents/work/sessions/sessions.json",
   ];
   const description = "go back to sessions.json, with what was written since; the directory stays as .bak.<time>";
-  const command = defineCommand(program, "rollback", description, examples, rollback as never);
-  const store = command.options.find((option) => option.long === "--store");
-  store?.argParser((location: string, given: string[] | undefined) => [...(given ?? []), location]);
-  if (store) store.description = `${store.description}; may be given again`;
-  command.option("--dry-run", "only say what would be done");
+  defineStoresCommand(program, "rollback", description, examples, rollback).option(
+    "--dry-run",
+    "only say what would be done",
+  );
 }
 
 async function rollback(options: RollbackOptions): Promise<number> {
-  const { rollbackStore } = await import("../../migrate/rollback.js");
-  const dryRun = options.dryRun ?? false;
+  const selection = await selectStores(options);
+  const { stores, problems } = selection;
+  const { dryRun = false, json = false } = options;
   const results: RollbackResult[] = [];
-  for (const location of await findLocations(options)) {
-    const progress = startProgress("rolling back");
-    const result = await rollbackStore(location, {
-      dryRun,
-      onProgress: progress.update,
-      logger: warnings,
-    }).finally(progress.stop);
+  for (const [index, store] of stores.entries()) {
+    const result = await rollBack(store, dryRun, stores.length === 1 ? "" : ` ${index + 1}/${stores.length}`);
     results.push(result);
-    if (!options.json) report(result, dryRun);
+    if (!json) report(result, dryRun);
   }
   const counts = { restored: countOf(results, "restored"), skipped: countOf(results, "skipped") };
   const failed = countOf(results, "failed");
-  if (options.json) printJson({ dryRun, ...counts, failed, stores: results });
-  else if (results.length === 0) printLine("No session stores found.");
-  else printLine(summaryOf(counts, failed));
-  return failed === 0 ? 0 : exitFailed;
+  if (json) printJson({ dryRun, ...counts, failed, stores: results, problems });
+  else {
+    reportSelection(selection);
+    if (stores.length === 0 && problems.length === 0) printLine("No session stores found.");
+    else printLine(summaryOf(counts, failed));
+  }
+  return failed + problems.length === 0 ? 0 : exitFailed;
 }
 
-async function findLocations({ store, stateDir }: RollbackOptions): Promise<string[]> {
-  if (stateDir === undefined) return store ?? [findLocation({})];
-  if (store !== undefined) throw new UsageError("give either --store or --state-dir, not both.");
-  throw new UsageError("this version cannot look for stores in a state directory: give --store for each of them.");
+/** Of stores that were found, only directory stores of ours are touched. */
+async function rollBack(store: SelectedStore, dryRun: boolean, which: string): Promise<RollbackResult> {
+  const reason = notOurs(store);
+  if (reason !== undefined) {
+    return { legacyPath: store.path, outcome: "skipped", sessions: 0, reason, warnings: [] };
+  }
+  const { rollbackStore } = await import("../../migrate/rollback.js");
+  const progress = startProgress(`rolling back${which}`);
+  const onProgress = progress.update;
+  return await rollbackStore(store.path, { dryRun, onProgress, logger: warnings }).finally(progress.stop);
+}
+
+function notOurs({ directory }: SelectedStore): string | undefined {
+  if (directory === "openclaw") return "it is a directory store in OpenClaw's layout, which was never migrated";
+  if (directory === "unknown") return "the directory is no session store";
+  if (directory === "ready") return "its migration was interrupted; `sessiondir migrate` finishes it";
+  return undefined;
 }
 
 function report(result: RollbackResult, dryRun: boolean): void {
