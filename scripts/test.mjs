@@ -10,6 +10,7 @@ import path from "node:path";
 import { run } from "node:test";
 import { build } from "./build.mjs";
 import { compileAll, orExit } from "./lib/compile.mjs";
+import { installPostgresPackages } from "./lib/postgres-packages.mjs";
 import { inProject, root, shown } from "./lib/project.mjs";
 import { TestResults } from "./lib/test-results.mjs";
 import { setUp } from "./setup.mjs";
@@ -27,6 +28,7 @@ if (files.length === 0) {
   console.log(`No test file${filters.length > 0 ? ` has ${filters.join(" or ")} in its name` : " was found"}.`);
   finish(new TestResults());
 }
+if (files.some((file) => file.includes("postgres"))) installPostgresPackages();
 console.log(`Running ${files.length} test files ...`);
 
 const results = new TestResults();

@@ -1,7 +1,7 @@
 /** PostgreSQL stores for the conformance suite and its like: one server for a test file, one store name for each test. */
 
-import { after } from "node:test";
 import { randomUUID } from "node:crypto";
+import { after } from "node:test";
 import { postgresCapabilities } from "../../src/backends/postgres/backend.js";
 import { nodePort } from "../../src/fs/node-port.js";
 import type { PostgresOptions } from "../../src/index.js";

@@ -168,6 +168,8 @@ export class Connection {
       // A process that stops in the middle of a commit must not hold its lanes for ever.
       `SET idle_in_transaction_session_timeout = ${statementTimeoutMs}`,
     ];
+    // Plans with a name are made once: all of them go along a primary key.
+    settings.push("SET plan_cache_mode = force_generic_plan");
     if (asynchronousCommit) settings.push("SET synchronous_commit = off");
     if (readOnly) settings.push("SET default_transaction_read_only = on");
     await this.query(settings.join("; "));
