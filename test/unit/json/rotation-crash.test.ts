@@ -5,36 +5,12 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Port } from "../../../src/fs/port.js";
-import type { SimulatedMachine } from "../../sim/machine.js";
 import { SeededRandom } from "../../sim/random.js";
 import { rejectsWith } from "../../support/store-reading.js";
-import {
-  backupsIn,
-  livePath,
-  lockPath,
-  machineWith,
-  namesIn,
-  openJson,
-  put,
-  readStore,
-  request,
-  start,
-  textOf,
-} from "./support.js";
+import { afterwards, checkSurvived, original, rotateAndSave } from "./rotation-scene.js";
+import { backupsIn, livePath, machineWith, openJson, put, readStore, request, start, textOf } from "./support.js";
 
-const original = { "agent:main:main": { sessionId: "one", updatedAt: 1 }, other: { n: 1 } };
-const afterwards = { ...original, added: { n: 2 } };
-/** Every save rotates. */
-const options = { rotateBytes: 0 };
 const powerLossesPerCall = 3;
-
-/** Opens the store and makes one commit, which rotates. */
-async function rotateAndSave(port: Port): Promise<void> {
-  const backend = await openJson(port, options);
-  await backend.commit(request([put("added", { n: 2 })]));
-  await backend.close();
-}
 
 async function countCalls(fileSystem: "ordered" | "weak"): Promise<number> {
   const machine = machineWith(textOf(original), { fileSystem });
@@ -45,30 +21,6 @@ async function countCalls(fileSystem: "ordered" | "weak"): Promise<number> {
   assert.deepEqual(backupsIn(machine).length, 1);
   assert.equal(machine.readText(livePath), textOf(afterwards));
   return process.calls;
-}
-
-/** The live file is whole, old or new, and the next process reads and writes on. */
-async function checkSurvived(machine: SimulatedMachine, what: string): Promise<void> {
-  const text = machine.readText(livePath);
-  assert.ok(text === textOf(original) || text === textOf(afterwards), `${what}: the live file is whole: ${text}`);
-  const expected = text === textOf(original) ? original : afterwards;
-  assert.deepEqual(await readStore(machine), expected, what);
-  for (const name of backupsIn(machine)) {
-    assert.equal(machine.readText(`/home/agent/${name}`), textOf(original), `${what}: ${name} is whole`);
-  }
-  // Whoever comes after the dead process need not wait for its lock, nor live with what it left. Only a lock file in
-  // which it could not yet write its number holds others up until it is stale, as the gateway's protocol has it.
-  const lock = machine.exists(lockPath) ? machine.readText(lockPath) : "";
-  const isNameless = machine.exists(lockPath) && !lock.endsWith("}");
-  const next = await machine.process("next").run(async (port) => {
-    const backend = await openJson(port, { lockWaitMs: isNameless ? 60_000 : 100 });
-    await backend.commit(request([put("next", { n: 3 })]));
-    await backend.close();
-  });
-  if (next.status === "failed") throw new Error(what, { cause: next.error });
-  assert.deepEqual(await readStore(machine), { ...expected, next: { n: 3 } }, what);
-  const strays = namesIn(machine).filter((name) => name.endsWith(".tmp") || name === "sessions.json.lock");
-  assert.deepEqual(strays, [], what);
 }
 
 for (const fileSystem of ["ordered", "weak"] as const) {
