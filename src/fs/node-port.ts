@@ -34,7 +34,12 @@ interface NodeDirectory extends Directory {
   readonly descriptor: number;
   readonly device: number;
   readonly inode: number;
+  /** When the directory was last seen to lie at its path. */
+  seenAtPathMs: number;
 }
+
+/** How long a directory is taken to lie at its own path still. */
+const pathCheckMs = 1_000;
 
 interface NodeFile extends File {
   readonly descriptor: number;
@@ -83,10 +88,8 @@ export function createNodePort(): Port {
     },
     close: (file) => fs.closeSync((file as NodeFile).descriptor),
     stat: (file) => toFileStat(fs.fstatSync((file as NodeFile).descriptor)),
-    statName: (directory, name) => {
-      const stat = fs.lstatSync(address(directory, name), { throwIfNoEntry: false });
-      return stat && toFileStat(stat);
-    },
+    statName,
+    ...(addressesByDescriptor ? { statAtPath } : {}),
     read: (file, buffer, position) =>
       fs.readSync((file as NodeFile).descriptor, buffer, 0, buffer.byteLength, position),
     append: (file, bytes) => fs.writeSync((file as NodeFile).descriptor, bytes, 0, bytes.byteLength, null),
@@ -152,7 +155,7 @@ function openDirectoryAt(where: string, displayPath: string): NodeDirectory {
     const stat = fs.lstatSync(where);
     if (!stat.isDirectory())
       throw systemError(stat.isSymbolicLink() ? "ELOOP" : "ENOTDIR", `not a directory: ${where}`);
-    return { descriptor: -1, displayPath, device: stat.dev, inode: stat.ino };
+    return { descriptor: -1, displayPath, device: stat.dev, inode: stat.ino, seenAtPathMs: Number.NEGATIVE_INFINITY };
   }
   let descriptor: number;
   try {
@@ -168,7 +171,7 @@ function openDirectoryAt(where: string, displayPath: string): NodeDirectory {
     throw error;
   }
   const stat = fs.fstatSync(descriptor);
-  return { descriptor, displayPath, device: stat.dev, inode: stat.ino };
+  return { descriptor, displayPath, device: stat.dev, inode: stat.ino, seenAtPathMs: Number.NEGATIVE_INFINITY };
 }
 
 function address(directory: Directory, name: string): string {
@@ -192,6 +195,29 @@ function directoryAddress(directory: NodeDirectory): string {
     throw systemError("ESTALE", `${directory.displayPath} was replaced by another directory`);
   }
   return directory.displayPath;
+}
+
+/** A name below /proc/self/fd costs three times as much to look up as one below the directory's own path. */
+function statAtPath(directory: Directory, name: string): FileStat | undefined {
+  const parent = directory as NodeDirectory;
+  try {
+    const nowMs = performance.now();
+    if (nowMs - parent.seenAtPathMs >= pathCheckMs) {
+      const there = fs.statSync(parent.displayPath);
+      if (there.ino !== parent.inode || there.dev !== parent.device) return statName(directory, name);
+      parent.seenAtPathMs = nowMs;
+    }
+    const stat = fs.lstatSync(`${parent.displayPath}/${name}`, { throwIfNoEntry: false });
+    return stat && toFileStat(stat);
+  } catch {
+    // Folders above may have become unreadable or another's since; through the descriptor they do not matter.
+    return statName(directory, name);
+  }
+}
+
+function statName(directory: Directory, name: string): FileStat | undefined {
+  const stat = fs.lstatSync(address(directory, name), { throwIfNoEntry: false });
+  return stat && toFileStat(stat);
 }
 
 function* listInBatches(directory: Directory, batchSize: number): Iterable<DirectoryEntry[]> {

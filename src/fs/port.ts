@@ -90,6 +90,11 @@ export interface Port {
   stat(file: File): FileStat;
   /** The stat of a name, not following a symlink; `undefined` when there is nothing of that name (ENOENT only). */
   statName(directory: Directory, name: string): FileStat | undefined;
+  /**
+   * A short cut that a port may have: `statName` by the path alone, for what is asked before every commit. The directory
+   * is compared with its path once a second only, so what depends on the answer says when to ask `statName` itself.
+   */
+  statAtPath?(directory: Directory, name: string): FileStat | undefined;
   /** Reads at `position` into `buffer`; returns the count, which may be short; 0 at the end of the file. */
   read(file: File, buffer: Uint8Array, position: number): number;
   /** Appends; returns the count that was written, which may be short (a full disk does not throw). Check it. */

@@ -80,6 +80,8 @@ export class LegacyWatch implements Companion {
     }
     let there: FileStat | undefined;
     try {
+      // Before every commit: the short cut says that nothing is there, or the descriptor what.
+      if (this.port.statAtPath && this.port.statAtPath(this.parent, this.location.legacyName) === undefined) return;
       there = this.port.statName(this.parent, this.location.legacyName);
     } catch {
       return; // Whatever it is, the next commit meets it again.

@@ -13,7 +13,7 @@ import {
   type StoreOwner,
   writeNewFile,
 } from "../../fs/checked-file.js";
-import { type Directory, hasCode, type Port } from "../../fs/port.js";
+import { type Directory, type FileStat, hasCode, type Port } from "../../fs/port.js";
 import { fixedLimits } from "../../limits.js";
 import { checksumOf } from "./checksum.js";
 import { EntryDirectory } from "./entries/entry-directory.js";
@@ -112,7 +112,13 @@ export class StoreFiles {
 
   /** P20: what we hold open must still be what lies at its path; otherwise a commit would land in a moved directory. */
   isInPlace(): boolean {
-    const stat = this.port.statName(this.parent, this.location.directoryName);
+    const { directoryName } = this.location;
+    // Only the good answer of the short cut counts.
+    if (this.isOurs(this.port.statAtPath?.(this.parent, directoryName))) return true;
+    return this.isOurs(this.port.statName(this.parent, directoryName));
+  }
+
+  private isOurs(stat: FileStat | undefined): boolean {
     return stat !== undefined && stat.inode === this.identity.inode && stat.device === this.identity.device;
   }
 

@@ -216,3 +216,40 @@ test("a real path has neither links nor dots, and what is missing or a ring of l
     assert.throws(() => port.realPath(path.join(parent, "folder", "file", "below")), { code: "ENOTDIR" });
   });
 });
+
+test("the short cut by the path says what statName says", { skip }, async () => {
+  await withDirectory((directory, parent) => {
+    const { statAtPath } = port;
+    if (statAtPath === undefined) return; // Only where names below a descriptor are slow.
+    assert.equal(statAtPath(directory, "missing"), undefined);
+    fs.writeFileSync(path.join(parent, "file"), "content");
+    fs.symlinkSync("nowhere", path.join(parent, "dangling"));
+    for (const name of ["file", "dangling"]) {
+      assert.deepEqual(statAtPath(directory, name), port.statName(directory, name), name);
+    }
+  });
+});
+
+test("the short cut follows a directory that was moved, within a second", { skip }, async () => {
+  await withDirectory((_, parent) => {
+    const { statAtPath } = port;
+    if (statAtPath === undefined) return; // Only where names below a descriptor are slow.
+    const place = path.join(parent, "place");
+    fs.mkdirSync(place);
+    const moved = port.openRoot(place);
+    try {
+      assert.equal(statAtPath(moved, "file"), undefined);
+      fs.renameSync(place, path.join(parent, "elsewhere"));
+      fs.writeFileSync(path.join(parent, "elsewhere", "file"), "content");
+      const laterMs = performance.now() + 1_000;
+      const clock = mock.method(performance, "now", () => laterMs);
+      // Nothing lies at the old path; then another directory does.
+      assert.equal(statAtPath(moved, "file")?.sizeBytes, 7);
+      fs.mkdirSync(place);
+      assert.equal(statAtPath(moved, "file")?.sizeBytes, 7);
+      clock.mock.restore();
+    } finally {
+      port.closeDirectory(moved);
+    }
+  });
+});
