@@ -11,25 +11,28 @@
 import type { Statement } from "./connection.js";
 import { nowMicroseconds } from "./rows.js";
 
-/** $1 store, $2 key, $3 lane, $4 expected version, $5 new version, $6 origin, $7 writer, $8 epoch. */
+/**
+ * $1 store, $2 key, $3 lane, $4 expected version, $5 new version, $6 origin, $7 writer. A creation also has $8, the epoch:
+ * what expects that there is nothing could happen twice if somebody removes it in between. What expects a version cannot,
+ * because no version ever comes back, so it needs no fence.
+ */
 const fence = `f AS (SELECT 1 FROM sessiondir_writer WHERE store = $1 AND writer = $7 AND epoch = $8 FOR UPDATE)`;
 const written = `w AS (UPDATE sessiondir_writer SET version = $5, seen_us = ${nowMicroseconds}
   WHERE store = $1 AND writer = $7 AND EXISTS (SELECT 1 FROM s))`;
-const counts = `SELECT (SELECT count(*) FROM f)::int AS fenced, (SELECT count(*) FROM s)::int AS applied`;
+const applied = "(SELECT count(*) FROM s)::int AS applied";
 const nextInLane = (condition: string) => `l AS (UPDATE sessiondir_lane SET rev = rev + 1
-  WHERE store = $1 AND lane = $3 AND EXISTS (SELECT 1 FROM f) AND ${condition} RETURNING rev)`;
+  WHERE store = $1 AND lane = $3 AND ${condition} RETURNING rev)`;
 
-/** $9 doc, $10 summary, $11 recency, $12 kind, $13 channel, $14 search, $15 whether the list changes, $16 the list. */
+/** $8 doc, $9 summary, $10 recency, $11 kind, $12 channel, $13 search, $14 whether the list changes, $15 the list. */
 export const replaceStatement: Statement = {
   name: "sessiondir_replace_1",
-  text: `WITH ${fence},
-cur AS (SELECT 1 FROM sessiondir_session WHERE store = $1 AND key = $2 AND version = $4 AND doc IS NOT NULL),
+  text: `WITH cur AS (SELECT 1 FROM sessiondir_session WHERE store = $1 AND key = $2 AND version = $4 AND doc IS NOT NULL),
 ${nextInLane("EXISTS (SELECT 1 FROM cur)")},
 s AS (UPDATE sessiondir_session t SET rev = l.rev, version = $5, committed_us = ${nowMicroseconds}, origin = $6,
-  doc = $9, summary = $10, recency = $11::float8, kind = $12, channel = $13, search = $14,
-  generations = CASE WHEN $15::boolean THEN $16 ELSE t.generations END
+  doc = $8, summary = $9, recency = $10::float8, kind = $11, channel = $12, search = $13,
+  generations = CASE WHEN $14::boolean THEN $15 ELSE t.generations END
   FROM l WHERE t.store = $1 AND t.key = $2 AND t.version = $4 AND t.doc IS NOT NULL RETURNING 1),
-${written} ${counts}`,
+${written} SELECT ${applied}`,
 };
 
 /** $4 agent; $9 doc, $10 summary, $11 recency, $12 kind, $13 channel, $14 search, $15 the list. */
@@ -37,7 +40,7 @@ export const createStatement: Statement = {
   name: "sessiondir_create_1",
   text: `WITH ${fence},
 cur AS (SELECT 1 FROM sessiondir_session WHERE store = $1 AND key = $2 AND doc IS NOT NULL),
-${nextInLane("NOT EXISTS (SELECT 1 FROM cur)")},
+${nextInLane("EXISTS (SELECT 1 FROM f) AND NOT EXISTS (SELECT 1 FROM cur)")},
 s AS (INSERT INTO sessiondir_session AS t
     (store, key, lane, rev, version, committed_us, origin, doc, summary, recency, agent, kind, channel, search, generations)
   SELECT $1, $2, $3, l.rev, $5, ${nowMicroseconds}, $6, $9, $10, $11::float8, $4, $12, $13, $14, $15 FROM l
@@ -46,22 +49,21 @@ s AS (INSERT INTO sessiondir_session AS t
     recency = EXCLUDED.recency, agent = EXCLUDED.agent, kind = EXCLUDED.kind, channel = EXCLUDED.channel,
     search = EXCLUDED.search, generations = EXCLUDED.generations
   WHERE t.doc IS NULL RETURNING 1),
-${written} ${counts}`,
+${written} SELECT (SELECT count(*) FROM f)::int AS fenced, ${applied}`,
 };
 
-/** $9 the name in the trash, NULL when it is not kept. */
+/** $8 the name in the trash, NULL when it is not kept. */
 export const removeStatement: Statement = {
   name: "sessiondir_remove_1",
-  text: `WITH ${fence},
-cur AS (SELECT doc, generations FROM sessiondir_session
+  text: `WITH cur AS (SELECT doc, generations FROM sessiondir_session
   WHERE store = $1 AND key = $2 AND version = $4 AND doc IS NOT NULL),
 ${nextInLane("EXISTS (SELECT 1 FROM cur)")},
 s AS (UPDATE sessiondir_session t SET rev = l.rev, version = $5, committed_us = ${nowMicroseconds}, origin = $6,
   doc = NULL, summary = NULL, recency = 'Infinity', channel = NULL, search = NULL, generations = NULL
   FROM l WHERE t.store = $1 AND t.key = $2 AND t.version = $4 AND t.doc IS NOT NULL RETURNING t.committed_us),
 k AS (INSERT INTO sessiondir_trash (store, id, key, doc, generations, removed_us, origin)
-  SELECT $1, $9, $2, cur.doc, cur.generations, s.committed_us, $6 FROM cur, s WHERE $9::text IS NOT NULL),
-${written} ${counts}`,
+  SELECT $1, $8, $2, cur.doc, cur.generations, s.committed_us, $6 FROM cur, s WHERE $8::text IS NOT NULL),
+${written} SELECT ${applied}`,
 };
 
 // --- transactions --------------------------------------------------------------------------------------------------

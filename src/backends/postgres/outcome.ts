@@ -2,7 +2,9 @@
  * What happened to a commit whose answer was lost. Each place of the pool has a row in `sessiondir_writer`, and every
  * commit writes its version there, in the same transaction and only if it applies. To find out, the epoch of the row is
  * raised: that waits for a commit that is still at work, shuts out one that has not begun, and tells the last one that
- * went through. So the answer is final, and nothing is ever repeated that has happened.
+ * went through. So the answer is final, and nothing is ever repeated that has happened. (A commit of one session that
+ * expects a version is not shut out, and need not be: it cannot happen after its repetition, because the version is gone
+ * then; but when the repetition finds another version, the last word is here.)
  *
  * Raising the epoch is a commit of its own, after the one in question. With a synchronous standby, its acknowledgement
  * therefore says that the standby has both.
