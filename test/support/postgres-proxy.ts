@@ -13,6 +13,10 @@ export interface PostgresProxy {
   loseAnswerTo(pattern: RegExp): void;
   /** The next such statement never reaches the server, and the connection is cut. */
   loseStatement(pattern: RegExp): void;
+  /** The next such statement reaches the server, and the connection is cut before there can be an answer. */
+  cutAfter(pattern: RegExp): void;
+  /** The connection is cut at the next such statement; the server gets it when the function that is returned is called. */
+  delayStatement(pattern: RegExp): () => Promise<void>;
   /** From now on new connections are refused (closed at once), until told otherwise. */
   refuse(refused: boolean): void;
   /** Resolves when something was lost as told. */
@@ -25,7 +29,8 @@ const readyForQuery = "Z".charCodeAt(0);
 export async function startProxy(target: { host: string; port: number }): Promise<PostgresProxy> {
   const sockets = new Set<net.Socket>();
   let refused = false;
-  let losing: { pattern: RegExp; what: "answer" | "statement" } | undefined;
+  let losing: { pattern: RegExp; what: "answer" | "statement" | "connection" | "delayed" } | undefined;
+  let deliver: (() => Promise<void>) | undefined;
   let tellLost = () => {};
   let lost = new Promise<void>((resolve) => {
     tellLost = resolve;
@@ -55,6 +60,26 @@ export async function startProxy(target: { host: string; port: number }): Promis
           tellLost();
           return cut();
         }
+        if (what === "connection") {
+          upstream.write(bytes, () => {
+            tellLost();
+            cut();
+          });
+          return;
+        }
+        if (what === "delayed") {
+          // The server must not notice: only the client's side is closed.
+          client.removeAllListeners("close");
+          client.destroy();
+          deliver = () =>
+            new Promise((resolve) => {
+              upstream.on("data", (answer) => {
+                if (answer[answer.length - 6] === readyForQuery) resolve();
+              });
+              upstream.write(bytes);
+            });
+          return tellLost();
+        }
         loseNextAnswer = true;
       }
       upstream.write(bytes);
@@ -70,7 +95,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as net.AddressInfo;
-  const lose = (pattern: RegExp, what: "answer" | "statement") => {
+  const lose = (pattern: RegExp, what: "answer" | "statement" | "connection" | "delayed") => {
     losing = { pattern, what };
     lost = new Promise((resolve) => {
       tellLost = resolve;
@@ -81,6 +106,11 @@ export async function startProxy(target: { host: string; port: number }): Promis
     url: (url) => url.replace(`:${target.port}/`, `:${port}/`),
     loseAnswerTo: (pattern) => lose(pattern, "answer"),
     loseStatement: (pattern) => lose(pattern, "statement"),
+    cutAfter: (pattern) => lose(pattern, "connection"),
+    delayStatement: (pattern) => {
+      lose(pattern, "delayed");
+      return async () => deliver?.();
+    },
     refuse: (now) => {
       refused = now;
     },

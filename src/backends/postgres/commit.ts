@@ -66,7 +66,16 @@ export class Committer {
 
   async commit(request: CommitRequest): Promise<CommitResult> {
     const prepared = this.#prepare(request);
-    return this.#parts.pool.use((place) => this.#runToItsEnd(place, prepared), request.signal);
+    return this.#parts.pool.use(async (place) => {
+      const progress = { answerLost: false };
+      try {
+        return await this.#runToItsEnd(place, prepared, progress);
+      } catch (error) {
+        // Without a fence, an attempt that was lost on its way may still arrive.
+        if (progress.answerLost && expectsOneVersion(request)) throw this.#unknown(prepared.version, error);
+        throw error;
+      }
+    }, request.signal);
   }
 
   #prepare(request: CommitRequest): Prepared {
@@ -99,12 +108,11 @@ export class Committer {
     return this.#random.toString("base64url", this.#randomUsed - versionBytes, this.#randomUsed);
   }
 
-  async #runToItsEnd(place: Place, prepared: Prepared): Promise<CommitResult> {
+  async #runToItsEnd(place: Place, prepared: Prepared, progress: { answerLost: boolean }): Promise<CommitResult> {
     const { pool, port, store } = this.#parts;
     const { signal } = prepared.request;
     const deadlineMs = pool.deadline();
     let unexplained = 0;
-    let answerLost = false;
     for (let attempt = 1; ; attempt += 1) {
       const connection = await pool.connected(place, deadlineMs, signal);
       const sent = { mayHaveHappened: false };
@@ -112,7 +120,7 @@ export class Committer {
         const epoch = await registeredEpoch(connection, store, place);
         const result = await this.#attempt(connection, place.writer, epoch, prepared, sent);
         // What is in the way may be this very commit, from an attempt whose answer was lost after others had moved on.
-        const mine = answerLost && result !== "again" && result.status === "conflict";
+        const mine = progress.answerLost && result !== "again" && result.status === "conflict";
         if (mine && (await this.#findOutcome(place, prepared.version))) {
           return { status: "committed", version: prepared.version };
         }
@@ -124,7 +132,7 @@ export class Committer {
       } catch (error) {
         if (error instanceof ConnectionLost) {
           if (sent.mayHaveHappened) {
-            answerLost = true;
+            progress.answerLost = true;
             if (await this.#findOutcome(place, prepared.version)) {
               return { status: "committed", version: prepared.version };
             }
@@ -142,26 +150,31 @@ export class Committer {
 
   /** Not for ever, but a whole wait of its own: the server may just be on its way back. */
   async #findOutcome(place: Place, version: VersionToken): Promise<boolean> {
-    const { pool, port, store, location } = this.#parts;
+    const { pool, port, store } = this.#parts;
     const deadlineMs = pool.deadline();
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await findOutcome(await pool.connected(place, deadlineMs), store, place, version);
       } catch (error) {
         if (port.monotonicMs() >= deadlineMs) {
-          throw new SessionStoreError("outcome_unknown", "the connection was lost while the commit was under way", {
-            operation: "commit",
-            path: location,
-            version,
-            onDisk: "The commit may have happened or not.",
-            nextStep: "When the server is back, read the session: it has this version if the commit was the last one.",
-            cause: error,
-          });
+          throw this.#unknown(version, error);
         }
         if (!(error instanceof ConnectionLost)) place.connection?.destroy();
       }
       await pool.pause(attempt);
     }
+  }
+
+  #unknown(version: VersionToken, cause: unknown): SessionStoreError {
+    if (cause instanceof SessionStoreError && cause.code === "outcome_unknown") return cause;
+    return new SessionStoreError("outcome_unknown", "the connection was lost while the commit was under way", {
+      operation: "commit",
+      path: this.#parts.location,
+      version,
+      onDisk: "The commit may have happened or not.",
+      nextStep: "When the server is back, read the session: it has this version if the commit was the last one.",
+      cause,
+    });
   }
 
   #attempt(
@@ -172,14 +185,9 @@ export class Committer {
     sent: { mayHaveHappened: boolean },
   ): Promise<Attempt> {
     const { operations, expected } = prepared.request;
-    const [only] = operations;
-    if (operations.length === 1 && expected.size === 1 && only !== undefined) {
-      const version = expected.get(only.key);
-      const isPlain = only.type !== "put" || only.trashPrevious !== true;
-      // A removal or a patch of what does not exist is left to the transaction, which answers with a conflict or nothing.
-      if (version !== undefined && isPlain && (version !== null || only.type === "put")) {
-        return this.#commitOne(connection, writer, epoch, prepared, only, version, sent);
-      }
+    const only = operations[0];
+    if (only !== undefined && (expectsOneVersion(prepared.request) || createsOne(prepared.request))) {
+      return this.#commitOne(connection, writer, epoch, prepared, only, expected.get(only.key) ?? null, sent);
     }
     return this.#commitSome(connection, writer, epoch, prepared, sent);
   }
@@ -328,6 +336,23 @@ export class Committer {
       nextStep: "Restore it from a backup, or open it again to create a new one.",
     });
   }
+}
+
+/** One session, which must have a certain version: a statement that is its own fence. */
+function expectsOneVersion(request: CommitRequest): boolean {
+  return isOne(request) && typeof request.expected.get(request.operations[0]!.key) === "string";
+}
+
+/** One session, which must not exist. */
+function createsOne(request: CommitRequest): boolean {
+  const [only] = request.operations;
+  return isOne(request) && only!.type === "put" && request.expected.get(only!.key) === null;
+}
+
+function isOne({ operations, expected }: CommitRequest): boolean {
+  const [only] = operations;
+  if (operations.length !== 1 || expected.size !== 1 || only === undefined) return false;
+  return only.type !== "put" || only.trashPrevious !== true;
 }
 
 /** The columns of the rows of a transaction, one array each, in the order of the statement. */
