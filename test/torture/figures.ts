@@ -11,6 +11,8 @@ export interface Figures {
   failedCalls: number;
   /** Interleaved runs. */
   schedules: number;
+  /** Lives of a store in which something was swapped for a link. */
+  swaps: number;
   lost: number;
   partlyVisible: number;
   resurrected: number;
@@ -49,6 +51,7 @@ export function noFigures(): Figures {
     inputs: 0,
     failedCalls: 0,
     schedules: 0,
+    swaps: 0,
     lost: 0,
     partlyVisible: 0,
     resurrected: 0,

@@ -4,10 +4,10 @@
  */
 
 import { createHash } from "node:crypto";
-import type { File, Port } from "../../src/fs/port.js";
+import type { File } from "../../src/fs/port.js";
 import { walk } from "../sim/disk.js";
 import type { FileInode } from "../sim/inodes.js";
-import { InterceptedPort, type PortCall } from "../sim/intercepted-port.js";
+import { InterceptedPort, type PortCall, type PortMethod } from "../sim/intercepted-port.js";
 import type { SimulatedMachine } from "../sim/machine.js";
 import type { SeededRandom } from "../sim/random.js";
 import type { SimulatedProcess } from "../sim/simulated-process.js";
@@ -98,7 +98,7 @@ export class MomentPort extends InterceptedPort {
   }
 }
 
-const changesNothing: ReadonlySet<keyof Port> = new Set([
+const changesNothing: ReadonlySet<PortMethod> = new Set([
   "nowMs",
   "monotonicMs",
   "random",

@@ -89,6 +89,7 @@ export class RunReport {
       "inputs",
       "failedCalls",
       "schedules",
+      "swaps",
       ...harms,
     ];
     const line = (name: string, faults: string, cases: number, figures: Figures) => [

@@ -12,17 +12,26 @@ export interface Row {
   readonly about: string;
   /** Its part of the time, relative to the others. */
   readonly share: number;
+  /** Where it can run; everywhere when it does not say. */
+  readonly platform?: NodeJS.Platform;
   /** Runs one case; it ends soon after `deadlineMs` (milliseconds since 1970) where a case can be long. */
   readonly run: (seed: number, deadlineMs: number) => Promise<CaseReport>;
 }
 
-export const rows: readonly Row[] = [
+const allRows: readonly Row[] = [
   {
     name: "crash-states",
     faults: "F1 F2 F3",
     about: "kill, torn append and power loss at every port call, also inside recovery",
     share: 4.5,
     run: async (seed) => (await import("./crash-states.js")).runCrashCase(seed),
+  },
+  {
+    name: "crash-scenes",
+    faults: "F1 F2 F3",
+    about: "take-over, merge, import, rollback, restore and rotation, crashed up to three times in a row",
+    share: 1,
+    run: async (seed) => (await import("./crash-scenes.js")).runCrashSceneCase(seed),
   },
   {
     name: "failed-calls",
@@ -42,24 +51,57 @@ export const rows: readonly Row[] = [
     name: "bytes",
     faults: "F11 F12 F13",
     about: "spoilt journals, entries, manifests and legacy files, recovered twice over",
-    share: 5,
+    share: 3,
     run: runBytesCase,
+  },
+  {
+    name: "side-files",
+    faults: "F13",
+    about: "spoilt versions files, rollback markers, foreign directories, bundles and backups",
+    share: 0.4,
+    run: async (seed) => (await import("./every-place.js")).runSideFilesCase(seed),
+  },
+  {
+    name: "torn-tails",
+    faults: "F11",
+    about: "journals of 64 KiB cut at every byte, with nothing, zeros, garbage or whole records behind",
+    share: 0.5,
+    run: async (seed) => (await import("./every-place.js")).runTornTailCase(seed),
+  },
+  {
+    name: "bit-flips",
+    faults: "F12",
+    about: "every bit of journals of 16 KiB and of entry files",
+    share: 0.5,
+    run: async (seed) => (await import("./every-place.js")).runBitFlipCase(seed),
+  },
+  {
+    name: "swaps",
+    faults: "F18",
+    about: "links and other objects in the place of files, before every port call of a store's life",
+    share: 0.5,
+    platform: "linux",
+    run: async (seed) => (await import("./every-place.js")).runSwapCase(seed),
   },
   {
     name: "kill-storms",
     faults: "F9 F10 F19",
     about: "2, 4 or 8 real writers, killed and stopped at any moment",
-    share: 6,
+    share: 6.8,
     run: runStormCase,
   },
   {
     name: "histories",
     faults: "F14",
-    about: "recorded histories of 2 to 8 real processes, checked for linearizability and dense versions",
+    about:
+      "recorded histories of 2 to 8 processes on the directory, json and memory backends, checked for linearizability and dense versions",
     share: 2.5,
     run: runHistoriesCase,
   },
 ];
+
+/** The rows that can run here. */
+export const rows = allRows.filter(({ platform }) => platform === undefined || platform === process.platform);
 
 const inputsPerCase = 500;
 const historiesPerCase = 9;
@@ -90,7 +132,11 @@ async function runStormCase(seed: number, deadline: number): Promise<CaseReport>
 
 async function runHistoriesCase(seed: number, deadline: number): Promise<CaseReport> {
   const { runHistories } = await import("../histories/run.js");
-  const report = await runHistories({ seed: seed * historiesPerCase, count: historiesPerCase, deadline, quiet: true });
+  const { directoryTarget, jsonTarget, memoryTarget } = await import("../histories/targets.js");
+  const targets = [directoryTarget, memoryTarget, directoryTarget, jsonTarget, directoryTarget, memoryTarget];
+  const target = targets[seed % targets.length] as typeof directoryTarget;
+  const options = { seed: seed * historiesPerCase, count: historiesPerCase, deadline, quiet: true };
+  const report = await runHistories({ ...options, target });
   const { histories, kills, violations } = report;
   return { figures: { ...noFigures(), histories, kills, disagreements: violations.length }, problems: violations };
 }

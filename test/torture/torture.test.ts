@@ -11,6 +11,7 @@ for (const [name, cases] of [
   ["crash-states", 6],
   ["failed-calls", 25],
   ["schedules", 2],
+  ["crash-scenes", 11],
 ] as const) {
   test(`${cases} cases of ${name}: nothing lost, in part, back again or hanging`, async () => {
     const row = rows.find((candidate) => candidate.name === name)!;
@@ -22,6 +23,16 @@ for (const [name, cases] of [
       states += figures.states ?? 0;
     }
     assert.ok(states > 0);
+  });
+}
+
+for (const name of ["side-files", "torn-tails", "bit-flips", "swaps"]) {
+  const row = rows.find((candidate) => candidate.name === name);
+  const skip = row === undefined && "skipped: needs linux (/proc)";
+  test(`a case of ${name} is as promised`, { skip }, async () => {
+    const { figures, problems } = await row!.run(600, Date.now() + 60_000);
+    assert.deepEqual(problems, [], `npm run torture -- --replay ${name}:600`);
+    assert.ok((figures.inputs ?? 0) + (figures.swaps ?? 0) > 10);
   });
 }
 
