@@ -14,6 +14,7 @@ const legacyText = "src/sessions/legacy-text.ts";
 const stableFile = "src/fs/stable-file.ts";
 const legacyContent = "src/migrate/legacy-content.ts";
 const original = "src/migrate/original.ts";
+const backupName = "src/fs/backup-name.ts";
 const takeOver = "src/migrate/take-over.ts";
 
 export const createMutants = [
@@ -275,10 +276,10 @@ export const createMutants = [
     suite: creation,
   },
   {
-    name: "original: a backup is never overwritten",
-    file: original,
-    find: "if (port.statName(parent, backup) === undefined) return backup;",
-    replace: "return backup;",
+    name: "backup-name: a backup is never overwritten",
+    file: backupName,
+    find: "if (port.statName(parent, free) === undefined) return free;",
+    replace: "return free;",
     suite: take,
     test: "never overwritten",
   },
