@@ -262,6 +262,12 @@ export interface Backend {
   read(keys: readonly string[]): Promise<Map<string, Versioned>>;
 
   /**
+   * The same for one key, of backends that need not wait for anything: throws what `read` rejects with. Reads are many
+   * and short, and a promise costs as much as all the rest of one.
+   */
+  readNow?(key: string): Versioned | undefined;
+
+  /**
    * Atomically applies the operations if every expectation holds. Resolves when the commit is as durable as the store
    * was opened for. Never runs caller code. Callers are served in order of arrival. Rejects with a typed error, after which
    * nothing was changed - except `outcome_unknown`, which carries the version.

@@ -1,6 +1,6 @@
 /** What the parts of the store share: the backend, the limits, the clock, and how long a write fights for its commit. */
 
-import type { Backend, Logger, VersionToken } from "./contract.js";
+import type { Backend, Logger, Versioned, VersionToken } from "./contract.js";
 import { SessionStoreError } from "./errors.js";
 import { type Lifetime, requireNotAborted } from "./store-lifetime.js";
 
@@ -21,6 +21,12 @@ export interface StoreContext {
   readonly clock: StoreClock;
   readonly conflictWaitMs: number;
   readonly logger: Logger | undefined;
+}
+
+/** One session as it is now; a promise only of backends that have to wait. Throws or rejects as `Backend.read` does. */
+export function readSession(backend: Backend, key: string): Versioned | undefined | Promise<Versioned | undefined> {
+  if (backend.readNow !== undefined) return backend.readNow(key);
+  return backend.read([key]).then((found) => found.get(key));
 }
 
 /** Longest pause between two attempts: long enough to let others through, short against any caller's function. */

@@ -9,7 +9,7 @@ import type { CommitResult, FrozenEntry, Operation, Versioned } from "./contract
 import { SessionStoreError } from "./errors.js";
 import { type PrivateFields, privatizeChanges, privatizeEntry, privatizeFields } from "./sessions/entry-value.js";
 import { applyPatch, diffEntries, effectiveFields, mergeThreeWay } from "./sessions/patch.js";
-import { Attempts, commitDetails, requireVersion, type StoreContext } from "./store-context.js";
+import { Attempts, commitDetails, readSession, requireVersion, type StoreContext } from "./store-context.js";
 import { checkEntryBytes } from "./store-entry-size.js";
 import { reopened, withGenerations } from "./store-generations.js";
 import { requireNotAborted } from "./store-lifetime.js";
@@ -23,7 +23,7 @@ export async function updateSession(
   options: UpdateOptions,
 ): Promise<FrozenEntry | undefined> {
   const { limits } = context.backend;
-  let current = await readOne(context, key);
+  let current = await readSession(context.backend, key);
   requireVersion(options.ifVersion, current?.version, "update", key, 0);
   const attempts = new Attempts(context, "update", key, options.signal);
   for (;;) {
@@ -61,7 +61,7 @@ export async function patchSession(
 ): Promise<FrozenEntry> {
   const { limits } = context.backend;
   const wanted = privatizeFields(fields, limits);
-  let current = await readOne(context, key);
+  let current = await readSession(context.backend, key);
   const attempts = new Attempts(context, "patch", key, options.signal);
   for (;;) {
     requireVersion(options.ifVersion, current?.version, "patch", key, attempts.count);
@@ -77,7 +77,7 @@ export async function patchSession(
 }
 
 export async function removeSession(context: StoreContext, key: string, options: RemoveOptions): Promise<boolean> {
-  let current = await readOne(context, key);
+  let current = await readSession(context.backend, key);
   const attempts = new Attempts(context, "remove", key, options.signal);
   for (;;) {
     requireVersion(options.ifVersion, current?.version, "remove", key, attempts.count);
@@ -99,7 +99,7 @@ export async function reopenSession(
   options: WriteOptions,
 ): Promise<FrozenEntry> {
   const { limits } = context.backend;
-  let current = await readOne(context, key);
+  let current = await readSession(context.backend, key);
   const attempts = new Attempts(context, "reopenGeneration", key, options.signal);
   for (;;) {
     requireVersion(options.ifVersion, current?.version, "reopenGeneration", key, attempts.count);
@@ -187,10 +187,6 @@ function patchFor(
   return { type: "patch", key, set, unset, entry };
 }
 
-async function readOne(context: StoreContext, key: string): Promise<Versioned | undefined> {
-  return (await context.backend.read([key])).get(key);
-}
-
 function commitOne(
   context: StoreContext,
   operation: Operation,
@@ -209,7 +205,7 @@ async function latestAfterConflict(
   conflict: Extract<CommitResult, { status: "conflict" }>,
   attempts: Attempts,
 ): Promise<Versioned | undefined> {
-  return (await attempts.pause()) ? readOne(context, key) : conflict.current.get(key);
+  return (await attempts.pause()) ? readSession(context.backend, key) : conflict.current.get(key);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

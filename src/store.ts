@@ -42,7 +42,7 @@ import { checkOptions, describeType, invalidOption } from "./options.js";
 import type { SessionEntry } from "./sessions/entry.js";
 import { normalizeKey } from "./sessions/keys.js";
 import { checkQuery, queryFields } from "./sessions/query.js";
-import type { StoreClock, StoreContext } from "./store-context.js";
+import { readSession, type StoreClock, type StoreContext } from "./store-context.js";
 import { noGenerations } from "./store-generations.js";
 import { Lifetime, requireNotAborted } from "./store-lifetime.js";
 import { checkMethodOptions, requireFunction } from "./store-options.js";
@@ -91,8 +91,8 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
   async get(key: string): Promise<Frozen<Entry> | undefined> {
     this.#lifetime.requireOpen("get");
     const normalized = this.#key(key);
-    const found = await this.#backend.read([normalized]);
-    return found.get(normalized)?.entry as Frozen<Entry> | undefined;
+    const found = readSession(this.#backend, normalized);
+    return (found instanceof Promise ? await found : found)?.entry as Frozen<Entry> | undefined;
   }
 
   async getMany(keys: Iterable<string>): Promise<Map<string, Frozen<Entry>>> {
@@ -111,8 +111,7 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
 
   async getWithVersion(key: string): Promise<VersionedEntry<Entry> | undefined> {
     this.#lifetime.requireOpen("getWithVersion");
-    const normalized = this.#key(key);
-    const session = (await this.#backend.read([normalized])).get(normalized);
+    const session = await readSession(this.#backend, this.#key(key));
     return session && { entry: session.entry as Frozen<Entry>, version: session.version };
   }
 
@@ -180,8 +179,7 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
 
   async generations(key: string): Promise<readonly Generation[]> {
     this.#lifetime.requireOpen("generations");
-    const normalized = this.#key(key);
-    return (await this.#backend.read([normalized])).get(normalized)?.generations ?? noGenerations;
+    return (await readSession(this.#backend, this.#key(key)))?.generations ?? noGenerations;
   }
 
   async reopenGeneration(key: string, sessionId: string, options: WriteOptions = {}): Promise<Frozen<Entry>> {

@@ -101,15 +101,16 @@ export const readMutants = [
   {
     name: "entry-file: entryFileBytesMax",
     file: entryFile,
-    find: "readWhole(port, file, fixedLimits.entryFileBytesMax)",
-    replace: "readWhole(port, file, Number.POSITIVE_INFINITY)",
+    find: "readChecked(port, directory, name, fixedLimits.entryFileBytesMax, owner)",
+    replace: "readChecked(port, directory, name, Number.POSITIVE_INFINITY, owner)",
     suite: entryFiles,
   },
   {
     name: "entry-file: an unsafe file is not read",
     file: entryFile,
-    find: 'openChecked(port, directory, name, "read", owner)',
-    replace: 'port.open(directory, name, "read")',
+    find: "readChecked(port, directory, name, fixedLimits.entryFileBytesMax, owner)",
+    replace:
+      '(() => { const file = port.open(directory, name, "read"); try { const bytes = Buffer.alloc(port.stat(file).sizeBytes); port.read(file, bytes, 0); return bytes; } finally { port.close(file); } })()',
     suite: damages,
     test: "hard link elsewhere in place",
   },

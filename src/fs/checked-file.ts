@@ -13,11 +13,38 @@ export interface StoreOwner {
 
 /** Opens an ordinary file of the store. Errors of the system (ENOENT ...) pass through, unsafe files are `unsafe_path`. */
 export function openChecked(port: Port, directory: Directory, name: string, mode: OpenMode, owner: StoreOwner): File {
+  return openWithSize(port, directory, name, mode, owner).file;
+}
+
+/** The whole content of an ordinary file of the store, at most `bytesMax`. Errors as of `openChecked`. */
+export function readChecked(
+  port: Port,
+  directory: Directory,
+  name: string,
+  bytesMax: number,
+  owner: StoreOwner,
+): Uint8Array {
+  const { file, sizeBytes } = openWithSize(port, directory, name, "read", owner);
+  try {
+    return readWhole(port, file, bytesMax, sizeBytes);
+  } finally {
+    port.close(file);
+  }
+}
+
+function openWithSize(
+  port: Port,
+  directory: Directory,
+  name: string,
+  mode: OpenMode,
+  owner: StoreOwner,
+): { file: File; sizeBytes: number } {
   const file = refusingOtherKinds(`${directory.displayPath}/${name}`, "file", () => port.open(directory, name, mode));
   try {
-    const problem = findFileProblem(port.stat(file), owner);
+    const stat = port.stat(file);
+    const problem = findFileProblem(stat, owner);
     if (problem) throw unsafe(`this file ${problem}`, file.displayPath);
-    return file;
+    return { file, sizeBytes: stat.sizeBytes };
   } catch (error) {
     port.close(file);
     throw error;
@@ -60,8 +87,12 @@ export function findDirectoryProblem(stat: FileStat, owner: StoreOwner): string 
 }
 
 /** The whole content of an open file, at most `bytesMax`: a file that grows while it is read does not get past that. */
-export function readWhole(port: Port, file: File, bytesMax: number): Uint8Array {
-  const { sizeBytes } = port.stat(file);
+export function readWhole(
+  port: Port,
+  file: File,
+  bytesMax: number,
+  sizeBytes: number = port.stat(file).sizeBytes,
+): Uint8Array {
   if (sizeBytes > bytesMax) {
     throw new SessionStoreError("limit_exceeded", `the file has ${sizeBytes} bytes, more than ${bytesMax}`, {
       path: file.displayPath,

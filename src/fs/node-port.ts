@@ -84,7 +84,7 @@ export function createNodePort(): Port {
 
     open: (directory, name, mode) => {
       const descriptor = fs.openSync(address(directory, name), openFlags[mode], 0o600);
-      return { descriptor, displayPath: path.join(directory.displayPath, name) } as NodeFile;
+      return { descriptor, displayPath: `${directory.displayPath}${path.sep}${name}` } as NodeFile;
     },
     close: (file) => fs.closeSync((file as NodeFile).descriptor),
     stat: (file) => toFileStat(fs.fstatSync((file as NodeFile).descriptor)),

@@ -35,11 +35,12 @@ export function privatizeChanges(value: unknown, base: FrozenEntry, limits: Valu
   const copier = new Copier(limits);
   const next = copier.plainObject(value);
   const changed: Record<string, unknown> = {};
-  const absent = new Set<string>();
+  let absent: Set<string> | undefined;
   let shared = 0;
   for (const name of Object.keys(next)) {
     const field = next[name];
     if (field === undefined) {
+      absent ??= new Set();
       absent.add(name);
       // Inherited values (`constructor`, `__proto__`) are functions or the one prototype, so they are never skipped.
     } else if (field === base[name] && typeof field !== "function" && field !== Object.prototype) {
@@ -49,10 +50,10 @@ export function privatizeChanges(value: unknown, base: FrozenEntry, limits: Valu
       setField(changed, name, field);
     }
   }
-  const set = copier.entry(changed);
+  const set = copier.fieldsOf(next, changed);
   const names = Object.keys(base);
   if (shared === names.length) return { set, unset: [] };
-  return { set, unset: names.filter((name) => absent.has(name) || !Object.hasOwn(next, name)) };
+  return { set, unset: names.filter((name) => absent?.has(name) || !Object.hasOwn(next, name)) };
 }
 
 export interface PrivateFields {
@@ -175,6 +176,18 @@ class Copier {
     return this.#container(this.plainObject(value)) as FrozenEntry;
   }
 
+  /**
+   * Makes the values of `fields`, an object of ours with fields of `source`, private, and freezes it. It is not
+   * registered: it lives as long as its commit is journaled and is never part of an entry.
+   */
+  fieldsOf(source: object, fields: Record<string, unknown>): FrozenEntry {
+    this.#ancestors.push(source);
+    this.#count(2);
+    for (const name of Object.keys(fields)) this.#field(fields, name);
+    this.#ancestors.pop();
+    return Object.freeze(fields);
+  }
+
   plainObject(value: unknown): Record<string, unknown> {
     if (typeof value !== "object" || value === null) this.#refuse(`is ${describe(value)}, not an object`);
     if (Array.isArray(value)) this.#refuse("is an array, not an object");
@@ -215,14 +228,19 @@ class Copier {
         dropped = true;
         continue;
       }
-      this.#count(name.length + 4);
-      const checked = this.#value(value, name);
-      // 0 may have been -0, which compares equal.
-      if (checked !== value || checked === 0) setField(copy, name, checked);
+      this.#field(copy, name);
       if (typeof value === "object" && this.#levels > levels) levels = this.#levels;
     }
     this.#levels = levels + 1;
     return register(dropped ? withoutUndefined(copy) : copy, this.#bytes - start, this.#levels);
+  }
+
+  #field(target: Record<string, unknown>, name: string): void {
+    const value = target[name];
+    this.#count(name.length + 4);
+    const checked = this.#value(value, name);
+    // 0 may have been -0, which compares equal.
+    if (checked !== value || checked === 0) setField(target, name, checked);
   }
 
   #array(source: readonly unknown[]): object {

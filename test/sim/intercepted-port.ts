@@ -15,7 +15,7 @@ import type {
 } from "../../src/fs/port.js";
 
 export type PortMethod = {
-  [Name in keyof Port]: Port[Name] extends (...parameters: never[]) => unknown ? Name : never;
+  [Name in keyof Port]-?: Port[Name] extends (...parameters: never[]) => unknown ? Name : never;
 }[keyof Port];
 
 /** One call, as interceptors see it. */

@@ -7,7 +7,7 @@
 
 import type { FrozenEntry, Generation } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
-import { openChecked, readWhole, type StoreOwner, writeNewFile } from "../../../fs/checked-file.js";
+import { readChecked, type StoreOwner, writeNewFile } from "../../../fs/checked-file.js";
 import { type Directory, hasCode, type Port } from "../../../fs/port.js";
 import { fixedLimits, limitCaps } from "../../../limits.js";
 import { estimateJsonBytes, freezeParsedJson } from "../../../sessions/entry-value.js";
@@ -22,6 +22,8 @@ export interface StoredEntry extends CommitStamp {
   /** Bytes of the file, for the cache's account. */
   readonly fileBytes: number;
 }
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Indentation can make a deeply nested entry sixty times as long: larger ones are written on one line. */
 const prettyBytesMax = 1024 * 1024;
@@ -54,7 +56,7 @@ export function parseEntryFile(bytes: Uint8Array, key: string | undefined, displ
   let text: string;
   let value: unknown;
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    text = strictUtf8.decode(bytes);
     value = JSON.parse(text);
   } catch (error) {
     throw damaged(bytes.byteLength === 0 ? "is empty" : "is not JSON", error);
@@ -92,12 +94,7 @@ export function readEntryFileIfExists(
   let bytes: Uint8Array;
   const displayPath = `${directory.displayPath}/${name}`;
   try {
-    const file = openChecked(port, directory, name, "read", owner);
-    try {
-      bytes = readWhole(port, file, fixedLimits.entryFileBytesMax);
-    } finally {
-      port.close(file);
-    }
+    bytes = readChecked(port, directory, name, fixedLimits.entryFileBytesMax, owner);
   } catch (error) {
     if (hasCode(error, "ENOENT")) return undefined;
     if (hasCode(error, "EMFILE", "ENFILE")) throw error;
