@@ -25,14 +25,12 @@ import type {
 import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { hasCode, type Port } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
-import { ActivityTable } from "./activity.js";
 import { ChangeFollower } from "./changes.js";
 import { checkStore } from "./check.js";
 import { refuseNetworkFileSystem } from "./file-system.js";
 import { lockNames, quarantineName, type StoreLocation, trashIdVersion, trashName } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { Manifest } from "./manifest.js";
-import { ReadPoint } from "./read-point.js";
 import { endLooksDamaged, findLostCommits, setAsideStranded } from "./recover.js";
 import { closedError, type DirectorySnapshot, startScan } from "./scan.js";
 import { StoreFiles, sizeOfFiles } from "./store-files.js";
@@ -212,24 +210,6 @@ export class DirectoryBackend implements Backend {
       throw this.translate(error, "read");
     }
     return found;
-  }
-
-  /** Synchronous reads, all as of the last commit there is. The caller closes it. */
-  readPoint(): ReadPoint {
-    return new ReadPoint(this.view, () => this.refreshOrThrow("read"));
-  }
-
-  /** An empty table of all sessions; `fill` it. It is followed until it, or the store, is closed. */
-  activity(): ActivityTable {
-    return new ActivityTable(this.view, () => this.refreshOrThrow("read"));
-  }
-
-  private refreshOrThrow(operation: string): void {
-    try {
-      this.refresh();
-    } catch (error) {
-      throw this.translate(error, operation);
-    }
   }
 
   commit(request: CommitRequest): Promise<CommitResult> {
