@@ -77,11 +77,28 @@ function hasBeside(port: Port, location: StoreLocation, name: string): boolean {
 
 /** After a rollback the legacy file is the store again, until somebody says otherwise. */
 function openRolledBack(port: Port, location: StoreLocation, options: CheckedOpenOptions): Promise<Backend> {
+  if (hasBeside(port, location, location.directoryName)) throw inTheWay(location);
   options.logger?.warn(
     "the store was rolled back: the single file is used as it is; `sessiondir migrate --force` takes it over again",
     { path: `${location.parentPath}/${location.legacyName}` },
   );
   return openJson(port, location, options);
+}
+
+/** After a rollback nothing is taken over by itself, and a file beside a directory may not be all there is. */
+function inTheWay(location: StoreLocation): SessionStoreError {
+  const name = location.directoryName;
+  return new SessionStoreError(
+    "legacy_store",
+    `the store was rolled back, and a directory that is no store lies at ${name}`,
+    {
+      operation: "open the store",
+      path: storePath(location),
+      onDisk: `Nothing was changed: the rollback put the sessions into ${location.legacyName}.`,
+      nextStep:
+        "Find out who made the directory. Move it away to use the file; or run `sessiondir migrate --force`, which keeps both.",
+    },
+  );
 }
 
 async function openDirectory(port: Port, location: StoreLocation, options: CheckedOpenOptions): Promise<Backend> {
@@ -99,8 +116,14 @@ async function openDirectory(port: Port, location: StoreLocation, options: Check
     inspectWithoutLock(port, location, { ...options, migrate: "never" });
     throw nothingToRead(location);
   }
+  let lateBackup: string | undefined;
   try {
-    await createOrTakeOver(port, location, options);
+    await createOrTakeOver(port, location, {
+      ...options,
+      onLateWrite: (name) => {
+        lateBackup = name;
+      },
+    });
   } catch (error) {
     // A rollback came to its end just now.
     const isRolledBack = hasBeside(port, location, rollbackMarkerName(location.directoryName));
@@ -108,7 +131,7 @@ async function openDirectory(port: Port, location: StoreLocation, options: Check
     throw error;
   }
   try {
-    return await openExisting(port, location, options);
+    return await openExisting(port, location, options, lateBackup);
   } catch (error) {
     throw fromSystemError(error, { operation: "open the store", path: storePath(location) });
   }
@@ -118,11 +141,12 @@ async function openExisting(
   port: Port,
   location: StoreLocation,
   options: CheckedOpenOptions,
+  lateBackup?: string,
 ): Promise<DirectoryBackend> {
   const backend = await DirectoryBackend.open(port, location, options);
   // A crash may have come between the appearance of the store and the renaming of what it was made from; or an older
   // program still writes there.
-  if (!options.readOnly) await LegacyWatch.start(port, backend, location, options);
+  if (!options.readOnly) await LegacyWatch.start(port, backend, location, { ...options, lateBackup });
   return backend;
 }
 

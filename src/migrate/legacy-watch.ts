@@ -20,6 +20,8 @@ export interface LegacyWatchOptions {
   /** "never": a file that is there is reported, and left alone. */
   readonly migrate: "auto" | "never";
   readonly logger: Logger | undefined;
+  /** See `MergeOptions`. */
+  readonly lateBackup?: string | undefined;
 }
 
 export class LegacyWatch implements Companion {
@@ -34,12 +36,15 @@ export class LegacyWatch implements Companion {
   /** There was a commit while a merge was running - its own, perhaps -, so the file may be another one by now. */
   private mustLookAgain = false;
   private isSettled = false;
+  /** Until it is merged. */
+  private lateBackup: string | undefined;
 
   private constructor(port: Port, backend: DirectoryBackend, location: StoreLocation, options: LegacyWatchOptions) {
     this.port = port;
     this.backend = backend;
     this.location = location;
     this.options = options;
+    this.lateBackup = options.lateBackup;
     this.parent = port.openRoot(location.parentPath);
   }
 
@@ -58,7 +63,8 @@ export class LegacyWatch implements Companion {
       return;
     }
     backend.companion = watch;
-    watch.look();
+    if (options.lateBackup === undefined) watch.look();
+    else watch.run(undefined);
     await watch.running;
   }
 
@@ -88,6 +94,10 @@ export class LegacyWatch implements Companion {
     }
     if (there === undefined || (this.seen !== undefined && isSameFile(this.seen, there))) return;
     this.seen = there;
+    this.run(committed);
+  }
+
+  private run(committed: Promise<unknown> | undefined): void {
     this.mustLookAgain = false;
     this.running = this.deal(committed).finally(() => {
       this.running = undefined;
@@ -109,10 +119,10 @@ export class LegacyWatch implements Companion {
         await this.port.yieldToEventLoop();
       }
       const isStopped = () => this.isSettled;
-      const done = await mergeLegacyFile(this.port, this.backend, this.location, {
-        limits: this.options.limits,
-        isStopped,
-      });
+      const { limits } = this.options;
+      const { lateBackup } = this;
+      this.lateBackup = undefined;
+      const done = await mergeLegacyFile(this.port, this.backend, this.location, { limits, isStopped, lateBackup });
       const { backupPath } = done;
       for (const warning of done.warnings) logger?.warn(warning, { path, backupPath });
       if (done.state === "nothing" && backupPath !== undefined) {

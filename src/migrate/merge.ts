@@ -26,6 +26,7 @@ import { estimateJsonBytes } from "../sessions/entry-value.js";
 import type { InvalidLegacy } from "../sessions/legacy-text.js";
 import { describeSessions, type LegacyRules, type LegacySessions } from "./legacy-content.js";
 import { type Fingerprint, inspectUnlessKnown } from "./legacy-file.js";
+import { legacyLockWaitMs } from "./legacy-lock.js";
 import { describeMerge, judge, lossReasons, noCounts, type StoreSide, takenOf } from "./merge-plan.js";
 import { fingerprintOf, type SetAside, setOriginalAside } from "./original.js";
 import { legacyPathOf, type MergeCounts } from "./result.js";
@@ -46,6 +47,8 @@ export interface MergeOptions {
   readonly limits: Readonly<Limits>;
   /** Asked between two batches: true ends the merge early. What was committed stays; a later one does the rest. */
   readonly isStopped?: (() => boolean) | undefined;
+  /** The name of a backup that was written to at the last moment of a take-over: merged first. */
+  readonly lateBackup?: string | undefined;
 }
 
 const nothing: MergeOutcome = { state: "nothing", counts: noCounts(), legacyEntries: 0, warnings: [] };
@@ -63,6 +66,9 @@ export async function mergeLegacyFile(
   const parent = port.openRoot(location.parentPath);
   try {
     let outcome = nothing;
+    if (options.lateBackup !== undefined) {
+      outcome = (await mergeOnce(port, parent, backend, location, options.lateBackup, options)).outcome;
+    }
     for (let round = 1; ; round += 1) {
       const next = await mergeOnce(port, parent, backend, location, location.legacyName, options);
       outcome = together(outcome, next.outcome);
@@ -107,9 +113,10 @@ async function mergeOnce(
     if (hasRollbackMarker(port, parent, location)) return undefined;
     await keepInTrash(files, lost);
     if (found.state !== "known") await recordMerge(files, location, found, takenOf(outcome.counts));
-    return isOriginal ? await setOriginalAside(port, parent, location, found) : undefined;
+    return isOriginal ? await setOriginalAside(port, parent, location, found, legacyLockWaitMs) : undefined;
   });
-  if (aside?.state === "failed") outcome = { ...outcome, warnings: [...outcome.warnings, aside.warning] };
+  if (aside?.state === "failed" || aside?.state === "busy")
+    outcome = { ...outcome, warnings: [...outcome.warnings, aside.warning] };
   if (aside?.state === "renamed" || aside?.state === "replaced") outcome = { ...outcome, backupPath: aside.backupPath };
   return aside === undefined ? { outcome } : { outcome, aside };
 }

@@ -3,17 +3,18 @@
  * and a dry run that says exactly what the real run does, without changing anything.
  */
 
+import type { DirectoryBackend } from "../backends/directory/backend.js";
 import { parseStoreLocation, type StoreLocation } from "../backends/directory/layout.js";
 import type { Provenance } from "../backends/directory/manifest.js";
 import { StoreFiles } from "../backends/directory/store-files.js";
 import type { KeyRule, Logger } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
-import type { Directory, Port } from "../fs/port.js";
+import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { defaultLimits, type Limits, limitCaps } from "../limits.js";
 import { checkOptions, invalidOption } from "../options.js";
 import { countOf, describeSessions, type LegacySessions } from "./legacy-content.js";
-import type { Fingerprint } from "./legacy-file.js";
+import { type Fingerprint, inspectLegacyFile } from "./legacy-file.js";
 import {
   knownContents,
   type MergeOutcome,
@@ -26,8 +27,8 @@ import {
 import { takenOf } from "./merge-plan.js";
 import { readOpenClawDirectory } from "./openclaw-directory.js";
 import { emptyResult, type MigrationResult } from "./result.js";
-import { openPastFence } from "./rollback-recovery.js";
-import { rolledBack, type Survey, survey } from "./survey.js";
+import { openPastFence, predictSettling } from "./rollback-recovery.js";
+import { markerTimeMs, rolledBack, type Survey, survey } from "./survey.js";
 import * as takeOver from "./take-over.js";
 
 export type { MergeCounts, MigrationOutcome, MigrationResult } from "./result.js";
@@ -122,10 +123,14 @@ async function migrate(run: Run): Promise<MigrationResult> {
   }
   const started = place.state === "openclaw" ? ({ state: "missing" } as const) : legacy;
   const mode = { whenNothing: "leave", force: run.force } as const;
-  const result = await takeOver.takeOver(port, location, rules, started, mode);
+  let lateBackup: string | undefined;
+  const onLateWrite = (name: string) => {
+    lateBackup = name;
+  };
+  const result = await takeOver.takeOver(port, location, { ...rules, onLateWrite }, started, mode);
   // Somebody else was faster, or the file was written to meanwhile, or lies beside a directory that was imported.
   if (result.outcome === "already_directory") return await visitStore(run, location);
-  return result.outcome === "migrated" ? await visitStore(run, location, result) : result;
+  return result.outcome === "migrated" ? await visitStore(run, location, result, lateBackup) : result;
 }
 
 /** Nothing needs the place, so nothing is moved. */
@@ -137,21 +142,47 @@ function leftAlone({ place }: Survey, { directoryName }: StoreLocation): string[
 // --- there is a store -----------------------------------------------------------------------------------------------
 
 /** The store must be one that can be opened; a legacy file beside it is merged. `made`: it came from there just now. */
-async function visitStore(run: Run, location: StoreLocation, made?: MigrationResult): Promise<MigrationResult> {
+async function visitStore(
+  run: Run,
+  location: StoreLocation,
+  made?: MigrationResult,
+  lateBackup?: string,
+): Promise<MigrationResult> {
   const { port, rules } = run;
   const [result, isAlone] = inStore(port, location, ({ manifest, parent }) => [
     made ?? alreadyThere(location, manifest.migration),
     port.statName(parent, location.legacyName) === undefined,
   ]);
-  if (isAlone) return result;
-  const backend = await openForMerge(port, location, rules.limits, run.dryRun);
+  if (isAlone && lateBackup === undefined) return result;
+  let backend: DirectoryBackend;
   try {
-    if (!run.dryRun) return withMerge(result, await mergeLegacyFile(port, backend, location, rules));
+    backend = await openForMerge(port, location, rules.limits, run.dryRun);
+  } catch (error) {
+    if (!run.dryRun || !hasCode(error, "store_fenced")) throw error;
+    return predictBehindFence(run, location, result);
+  }
+  try {
+    if (!run.dryRun) return withMerge(result, await mergeLegacyFile(port, backend, location, { ...rules, lateBackup }));
     const known = knownContents(backend.readManifest());
     return withMerge(result, await predictBeside(run, targetOf(backend), known));
   } finally {
     await backend.close();
   }
+}
+
+/** The real run settles an interrupted rollback first. With its file in place, that is the store, and has a marker. */
+function predictBehindFence(run: Run, location: StoreLocation, result: MigrationResult): MigrationResult {
+  const { port, rules } = run;
+  const settling = predictSettling(port, location, rules.limits);
+  if (settling !== "finished") {
+    return { ...result, warnings: [...result.warnings, "A rollback that was interrupted is undone first."] };
+  }
+  if (!run.force) throw inParent(run, (parent) => rolledBack(location, markerTimeMs(port, parent, location)));
+  const legacy = inParent(run, (parent) => inspectLegacyFile(port, parent, location.legacyName, rules));
+  if (legacy.state === "missing") return emptyResult(location, "missing");
+  if (legacy.state === "empty") return emptyResult(location, "skipped_empty");
+  if (legacy.state === "invalid") throw takeOver.invalidLegacy(legacy, location);
+  return predict(run, { place: { state: "free" }, legacy, rolledBackMs: undefined }, legacy);
 }
 
 function alreadyThere(location: StoreLocation, migration: Provenance | null): MigrationResult {

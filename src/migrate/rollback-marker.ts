@@ -7,13 +7,13 @@
  */
 
 import {
-  backupName,
   isRollbackExportName,
   rollbackMarkerName,
   rollbackMarkerTemporaryName,
   type StoreLocation,
 } from "../backends/directory/layout.js";
 import { type RollbackDetails, readRollbackDetails } from "../backends/directory/rollback-details.js";
+import { freeBackupName } from "../fs/backup-name.js";
 import { writeNewFile } from "../fs/checked-file.js";
 import type { Directory, Port } from "../fs/port.js";
 
@@ -66,14 +66,6 @@ export async function setRollbackMarkerAside(
   port.rename(parent, name, parent, aside);
   await port.syncDirectory(parent);
   return aside;
-}
-
-/** A name beside the store that nothing has yet. Only under the checkpoint lock. */
-export function freeBackupName(port: Port, parent: Directory, name: string): string {
-  for (let timeMs = port.nowMs(); ; timeMs += 1) {
-    const free = backupName(name, timeMs);
-    if (port.statName(parent, free) === undefined) return free;
-  }
 }
 
 /** Exports and markers that never took their place; under the checkpoint lock, those of the dead. */

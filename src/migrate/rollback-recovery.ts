@@ -16,11 +16,11 @@ import { FenceableStore } from "../backends/directory/fence.js";
 import { lockNames, rollbackMarkerName, type StoreLocation } from "../backends/directory/layout.js";
 import { LockFile } from "../backends/directory/lock-file.js";
 import type { Logger } from "../contract.js";
+import { freeBackupName } from "../fs/backup-name.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { fixedLimits, type Limits } from "../limits.js";
 import { directoryPathOf, legacyPathOf } from "./result.js";
 import {
-  freeBackupName,
   hasRollbackMarker,
   listRollbackLeftovers,
   type RollbackDetails,
@@ -68,7 +68,7 @@ export async function settleFence(
     await underCheckpointLock(port, parent, location, async () => {
       const { state } = await settleUnderLock(port, parent, location, limits);
       if (state === "undone") {
-        logger?.warn("a rollback was interrupted before its legacy file was in place; it was undone", {
+        logger?.warn("a rollback, or a restore, was interrupted before it took the store's place; it was undone", {
           path: directoryPathOf(location),
         });
       } else if (state === "finished") {
@@ -82,7 +82,27 @@ export async function settleFence(
   }
 }
 
-/** The same, for who holds the checkpoint lock. */
+/** What `settleFence` would do, without changing anything or waiting. */
+export function predictSettling(
+  port: Port,
+  location: StoreLocation,
+  limits: Readonly<Limits>,
+): "live" | "undone" | "finished" {
+  const parent = port.openRoot(location.parentPath);
+  try {
+    const store = FenceableStore.open(port, location, true, limits);
+    try {
+      if (!store.isFenced) return "live";
+      return isPublished(port, parent, location, store) ? "finished" : "undone";
+    } finally {
+      store.close();
+    }
+  } finally {
+    port.closeDirectory(parent);
+  }
+}
+
+/** The same as `settleFence`, for who holds the checkpoint lock. */
 export async function settleUnderLock(
   port: Port,
   parent: Directory,

@@ -10,7 +10,8 @@
  *      -> sessions.d, fenced. The next opener for writing undoes the rollback: it cuts the fence off.
  *   2. Every session is written to `sessions.json.rollback-<hex>.tmp`, synced, read back and compared with the store.
  *      -> the same, and the temporary file, which the next opener removes.
- *   3. What lies at `sessions.json` (an ignored file; usually nothing) is renamed to `sessions.json.bak.<ms>`.
+ *   3. Under the gateway's lock until 5 is done: what lies at `sessions.json` (an ignored file; usually nothing) is
+ *      renamed to `sessions.json.bak.<ms>`.
  *   4. The marker `sessions.d.rolled-back` is written; it names the fence and the temporary file.
  *      -> still undone by the next opener: the export is not in its place.
  *   5. The temporary file is renamed to `sessions.json`. This is the moment: before it the directory is authoritative,
@@ -31,16 +32,18 @@ import { parseStoreLocation, rollbackExportName, type StoreLocation } from "../b
 import { rollbackMarkerKind } from "../backends/directory/rollback-details.js";
 import type { Logger } from "../contract.js";
 import { fromSystemError, SessionStoreError, type SessionStoreErrorCode, shortenKey } from "../errors.js";
+import { freeBackupName } from "../fs/backup-name.js";
 import { nodePort } from "../fs/node-port.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { defaultLimits, type Limits, limitCaps } from "../limits.js";
 import { checkOptions, invalidOption } from "../options.js";
 import { countOf } from "./legacy-content.js";
 import type { Fingerprint } from "./legacy-file.js";
+import { legacyLockWaitMs, underLegacyLock } from "./legacy-lock.js";
+import { setVersionsAside } from "./original.js";
 import { directoryPathOf, legacyPathOf } from "./result.js";
 import { type Inventory, takeInventory, verifyExport, writeExport } from "./rollback-export.js";
 import {
-  freeBackupName,
   hasRollbackMarker,
   type RollbackDetails,
   readRollbackMarker,
@@ -246,12 +249,16 @@ class Rollback {
     let marker: RollbackDetails;
     try {
       const exported = await this.exportSessions(parent, store, result);
-      const replaced = await this.setLegacyFileAside(parent, result);
-      marker = this.describe(store, exported, replaced);
-      await writeRollbackMarker(this.port, parent, this.location, marker);
-      await this.refuseToReplace(parent, store, result);
-      this.port.rename(parent, marker.exportFile, parent, this.location.legacyName);
-      isInPlace = true;
+      // A program that still writes the file does so before this or after it.
+      marker = await underLegacyLock(this.port, parent, this.location.legacyName, legacyLockWaitMs, async () => {
+        const replaced = await this.setLegacyFileAside(parent, result);
+        const details = this.describe(store, exported, replaced);
+        await writeRollbackMarker(this.port, parent, this.location, details);
+        await this.refuseToReplace(parent, store, result);
+        this.port.rename(parent, details.exportFile, parent, this.location.legacyName);
+        isInPlace = true;
+        return details;
+      });
       result.sessions = marker.sessions;
       result.backupDirectoryPath = this.pathOf(await moveDirectoryAside(this.port, parent, this.location, marker));
       return result;
@@ -290,6 +297,7 @@ class Rollback {
   /** Step 3: it is not part of the store, and it is somebody's. */
   private async setLegacyFileAside(parent: Directory, result: RollbackResult): Promise<string | undefined> {
     const { legacyName } = this.location;
+    setVersionsAside(this.port, parent, legacyName);
     if (this.port.statName(parent, legacyName) === undefined) return undefined;
     const name = freeBackupName(this.port, parent, legacyName);
     this.port.rename(parent, legacyName, parent, name);

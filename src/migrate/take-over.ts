@@ -6,7 +6,7 @@
  *   2. Under the checkpoint lock: inspect again (by content), check the free space, build the staging tree (create.ts).
  *   3. Compare the source once more. A directory at the place makes way: renamed to `.bak.<ms>` when it was imported, to
  *      `.orphan.<ms>` when it was no store. Then the staging tree is renamed into place and is authoritative.
- *   4. Rename the legacy file to `.bak.<ms>`, if it still has the content that was taken over.
+ *   4. Under the gateway's lock: rename the legacy file to `.bak.<ms>`, if it still has the content that was taken over.
  *
  * A crash before 3 leaves the source as it was; a crash within 3 leaves a complete store that the next opening puts into
  * its place; a crash between 3 and 4 leaves both, and merge.ts does step 4 on a later opening: the manifest's provenance
@@ -15,7 +15,7 @@
  */
 
 import { createStore } from "../backends/directory/create.js";
-import { rollbackMarkerName, type StoreLocation } from "../backends/directory/layout.js";
+import type { StoreLocation } from "../backends/directory/layout.js";
 import type { Provenance } from "../backends/directory/manifest.js";
 import type { KeyRule, Logger } from "../contract.js";
 import { fromSystemError, SessionStoreError } from "../errors.js";
@@ -31,16 +31,21 @@ import {
   type LegacyInspection,
 } from "./legacy-file.js";
 import { isUnchanged, type OpenClawStore, readOpenClawDirectory } from "./openclaw-directory.js";
-import { freeBackupName, setOriginalAside } from "./original.js";
+import { setOriginalAside } from "./original.js";
 import { inspectPlace, type Place } from "./place.js";
 import { directoryPathOf, emptyResult, legacyPathOf, type MigrationResult } from "./result.js";
-import { hasRollbackMarker } from "./rollback-marker.js";
+import { hasRollbackMarker, setRollbackMarkerAside } from "./rollback-marker.js";
 import { markerTimeMs, rolledBack, survey } from "./survey.js";
 
 export interface TakeOverOptions {
   readonly keyRule: KeyRule;
   readonly limits: Readonly<Limits>;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /**
+   * Told the name of a backup that was written to between the last look and its rename, by a program that takes no lock:
+   * what it holds is to be merged into the store.
+   */
+  readonly onLateWrite?: ((backupName: string) => void) | undefined;
 }
 
 export interface CreateOrTakeOverOptions extends TakeOverOptions {
@@ -187,14 +192,15 @@ export async function takeOver(
     isStillRight: (parent) => isStillThere(port, parent, location, source),
     beforehand: async (parent) => {
       // Before the store appears: with both there, nobody could tell which of the two holds the sessions.
-      if (mode.force) await setMarkerAside(port, parent, location);
+      if (mode.force) await setRollbackMarkerAside(port, parent, location);
     },
     afterwards: async (parent, aside) => {
       if (aside !== undefined) result.displacedPath = `${location.parentPath}/${aside}`;
       if (source.from !== "file") return;
-      const done = await setOriginalAside(port, parent, location, source.sessions);
+      // No wait for a gateway's lock: a merge follows, which knows the content, waits, and says so if it was in vain.
+      const done = await setOriginalAside(port, parent, location, source.sessions, 0);
       if (done.state === "renamed" || done.state === "replaced") result.backupPath = done.backupPath;
-      if (done.state === "replaced") result.warnings.push(replacedAtLast(done.backupPath));
+      if (done.state === "replaced") options.onLateWrite?.(done.backupName);
       if (done.state === "failed") result.warnings.push(done.warning);
     },
   });
@@ -321,17 +327,6 @@ function isStillThere(port: Port, parent: Directory, location: StoreLocation, so
     case "directory":
       return isUnchanged(port, parent, location, source.sessions.stamp);
   }
-}
-
-async function setMarkerAside(port: Port, parent: Directory, location: StoreLocation): Promise<void> {
-  const name = rollbackMarkerName(location.directoryName);
-  if (port.statName(parent, name) === undefined) return;
-  port.rename(parent, name, parent, freeBackupName(port, parent, name));
-  await port.syncDirectory(parent);
-}
-
-function replacedAtLast(backupPath: string): string {
-  return `${backupPath} was written to at the last moment and may hold changes that were not taken over: compare it with the store.`;
 }
 
 function provenanceOf(legacy: LegacySessions & Fingerprint, sourceName: string, nowMs: number): Provenance {

@@ -7,8 +7,9 @@
  */
 
 import path from "node:path";
-import { freeBackupName, parseBackupName, temporaryName } from "../backends/json/layout.js";
+import { parseBackupName, temporaryName } from "../backends/json/layout.js";
 import { backupsKept } from "../backends/json/rotate.js";
+import { freeBackupName } from "../fs/backup-name.js";
 import { openChecked, shortWrite, writeNewFile } from "../fs/checked-file.js";
 import type { Directory, File, Port } from "../fs/port.js";
 import { readStableFile } from "../fs/stable-file.js";

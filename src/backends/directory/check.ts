@@ -11,6 +11,7 @@ import { type Directory, type DirectoryEntry, hasCode } from "../../fs/port.js";
 import { fixedLimits, type Limits } from "../../limits.js";
 import { readEntryFileIfExists } from "./entries/entry-file.js";
 import { inspectTail } from "./journal/segment-file.js";
+import { storeFenced } from "./journal-errors.js";
 import * as layout from "./layout.js";
 import type { StoreFiles } from "./store-files.js";
 import { findDamagedTrash } from "./trash.js";
@@ -29,7 +30,7 @@ const filesPerTurn = 64;
 export async function* checkStore(files: StoreFiles, options: CheckOptions): AsyncGenerator<Finding> {
   yield* checkNames(files);
   yield* checkTrash(files);
-  const view = new View(files, fixedLimits.cacheBytesDefault, true);
+  const view = new View(files, fixedLimits.cacheBytesDefault, true, "read");
   try {
     const journalFindings = [...checkJournal(files, view)];
     yield* journalFindings;
@@ -118,7 +119,15 @@ function* checkJournal(files: StoreFiles, view: View): Generator<Finding> {
     yield corrupt("", error.problem);
     return;
   }
+  if (view.current.seal === "fenced") yield fenced(files, view);
   yield* checkJournalEnd(view);
+}
+
+/** A rollback or a restore is at work, or was interrupted. No commit is missing, so nothing is damaged. */
+function fenced(files: StoreFiles, view: View): Finding {
+  const { problem, nextStep } = storeFenced(files);
+  const path = `${layout.journalName}/${layout.segmentName(view.current.first)}`;
+  return { severity: "error", code: "store_fenced", path, message: problem, nextStep: nextStep ?? repairStep };
 }
 
 /** A writer at work leaves an unfinished line for a moment; whole bad lines are a crash that nobody recovered yet, or damage. */

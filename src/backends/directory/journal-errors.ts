@@ -2,6 +2,7 @@
 
 import path from "node:path";
 import { SessionStoreError } from "../../errors.js";
+import { parseReadyName } from "./layout.js";
 import { readRollbackDetails } from "./rollback-details.js";
 import type { StoreFiles } from "./store-files.js";
 
@@ -27,6 +28,18 @@ export function storeFenced(files: StoreFiles): SessionStoreError {
   const legacyPath = path.join(files.location.parentPath, files.location.legacyName);
   const directoryPath = path.join(files.location.parentPath, files.location.directoryName);
   const reopen = `Close this store and open it again by the path ${legacyPath}`;
+  if (files.isInPlace() && isRestored(files)) {
+    return new SessionStoreError(
+      "store_fenced",
+      "a backup is being restored in the place of this store, which is closed for reading and writing",
+      {
+        path: directoryPath,
+        onDisk:
+          "Every acknowledged commit is kept: this directory will be renamed aside. Nothing was written behind the fence.",
+        nextStep: `${reopen}: for writing, that waits for the restore, and undoes one that was interrupted, as restoring again does.`,
+      },
+    );
+  }
   if (files.isInPlace()) {
     return new SessionStoreError(
       "store_fenced",
@@ -57,6 +70,14 @@ export function storeFenced(files: StoreFiles): SessionStoreError {
     onDisk: `Every acknowledged commit is in that file. The directory was renamed ${backup}, and nothing is written to it any more.`,
     nextStep: `${reopen}. To have a directory store again: sessiondir migrate --force.`,
   });
+}
+
+/** A restore builds its store before it raises the fence; a rollback builds none. */
+function isRestored({ port, parent, location: { directoryName } }: StoreFiles): boolean {
+  for (const batch of port.listInBatches(parent, 512)) {
+    if (batch.some(({ name }) => parseReadyName(directoryName, name) !== undefined)) return true;
+  }
+  return false;
 }
 
 export function storeGone(files: StoreFiles): SessionStoreError {

@@ -8,8 +8,6 @@
  *     sessions.d.checkpoint.lock       the kernel lock; the same file that taking the store over into `sessions.d` locks
  */
 
-import type { Directory, Port } from "../../fs/port.js";
-
 /** Where a legacy store lies, and the directory store that may take its place. */
 export interface JsonLocation {
   readonly parentPath: string;
@@ -46,21 +44,9 @@ export function isTemporaryName(legacyName: string, name: string): boolean {
   return name.startsWith(prefix) && /^[0-9a-f]{32}\.tmp$/.test(name.slice(prefix.length));
 }
 
-export function backupName(legacyName: string, ms: number): string {
-  return `${legacyName}.bak.${ms}`;
-}
-
 /** The time in the name of a backup, or `undefined` for any other name. */
 export function parseBackupName(legacyName: string, name: string): number | undefined {
   const prefix = `${legacyName}.bak.`;
   if (!name.startsWith(prefix) || !/^\d{1,15}$/.test(name.slice(prefix.length))) return undefined;
   return Number(name.slice(prefix.length));
-}
-
-/** A name of a backup that nothing has, at this time or the next millisecond that is free. */
-export function freeBackupName(port: Port, parent: Directory, legacyName: string): string {
-  for (let ms = Math.max(0, Math.floor(port.nowMs())); ; ms += 1) {
-    const name = backupName(legacyName, ms);
-    if (port.statName(parent, name) === undefined) return name;
-  }
 }

@@ -13,11 +13,12 @@
  */
 
 import { fromSystemError, SessionStoreError } from "../../errors.js";
+import { freeBackupName } from "../../fs/backup-name.js";
 import { type FileStat, hasCode } from "../../fs/port.js";
 import { readStableFile } from "../../fs/stable-file.js";
 import { fixedLimits } from "../../limits.js";
 import type { Batch } from "./batch.js";
-import { freeBackupName, isTemporaryName, livePathOf, temporaryName, versionsName } from "./layout.js";
+import { isTemporaryName, livePathOf, temporaryName, versionsName } from "./layout.js";
 import { closeAfter, removeBestEffort, writeSynced } from "./new-file.js";
 import type { ViewReader } from "./reader.js";
 import { existingBackups, pruneBackups } from "./rotate.js";

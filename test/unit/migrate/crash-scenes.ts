@@ -6,6 +6,7 @@ import { migrateStore } from "../../../src/migrate/migrate.js";
 import { openBackend } from "../../../src/open-backend.js";
 import { checkOpenOptions } from "../../../src/open-options.js";
 import { SimulatedMachine } from "../../sim/machine.js";
+import { outwaitUnnamedLock } from "./left-locks.js";
 import { locationOf, openAndReadAll } from "./support.js";
 
 const home = "/home/agent";
@@ -126,6 +127,7 @@ function checkOriginals(machine: SimulatedMachine, { originals }: Scene, what: s
 
 export async function checkReopened(machine: SimulatedMachine, scene: Scene, what: string): Promise<void> {
   checkOriginals(machine, scene, what);
+  await outwaitUnnamedLock(machine);
   const outcome = await machine.process("next").run((port) => {
     // Another process than the one that died: it draws other names for its temporary files.
     port.randomBytes(16);

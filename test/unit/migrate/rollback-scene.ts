@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { SimulatedMachine } from "../../sim/machine.js";
+import { outwaitUnnamedLock } from "./left-locks.js";
 import { commit, expectedText, inOrder, location, namesIn, plainRead, put, rollBackOn } from "./rollback-support.js";
 import { openAndReadAll, openOrTakeOver } from "./support.js";
 
@@ -15,6 +16,7 @@ export async function checkRollback(machine: SimulatedMachine, what: string): Pr
   assert.equal(originals.length, 1, `${what}: the original of the migration is untouched: ${names}`);
 
   // The next opener finds every session and can write; what it writes is in the one store that counts.
+  await outwaitUnnamedLock(machine);
   const opened = machine.fork();
   const outcome = await opened.process("next").run(async (port) => {
     const found = await openAndReadAll(port, location);

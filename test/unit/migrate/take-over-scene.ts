@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { SimulatedMachine } from "../../sim/machine.js";
+import { outwaitUnnamedLock } from "./left-locks.js";
 import { locationOf, openAndReadAll } from "./support.js";
 
 export const legacyPath = "/home/agent/sessions.json";
@@ -33,6 +34,7 @@ export async function checkReopened(machine: SimulatedMachine, what: string): Pr
   assert.equal(machine.readText(`/home/agent/${originals[0]}`), legacyText, `${what}: and as it was`);
   if (originals[0] !== "sessions.json") assert.ok(names.includes("sessions.d"), `${what}: a backup has its store`);
 
+  await outwaitUnnamedLock(machine);
   const outcome = await machine.process("next").run((port) => openAndReadAll(port, location));
   if (outcome.status === "failed") throw new Error(what, { cause: outcome.error });
   assert.equal(outcome.status, "returned", what);
