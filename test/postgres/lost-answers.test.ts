@@ -55,7 +55,8 @@ const ways: [string, RegExp, (store: Awaited<ReturnType<typeof openSessionStore<
   ["a removal", /doc = NULL/, (store) => store.remove("a")],
   [
     "a transaction",
-    /COMMIT/,
+    // With the end of the text: BEGIN has the word in it too.
+    /COMMIT\0/,
     (store) =>
       store.transaction(async (transaction) => {
         const a = await transaction.get("a");
