@@ -24,6 +24,7 @@ const forbidden: [file: string, text: string, expected: RegExp][] = [
   ["open.ts", "crypto.randomUUID();", /a random number/],
   ["open.ts", "const a = /[/]/.test(b) ? setTimeout(c, 1) : 0;", /a timer/],
   ["open.ts", "Atomics.wait(a, 0, 0, 1);", /Atomics\.wait/],
+  ["open.ts", 'const { Client } = await import("pg");', /imports pg: only src\/backends\/postgres\//],
   ["stray/file.ts", "", /belongs to no layer/],
 ];
 
