@@ -30,6 +30,7 @@ export * from "./durations.js";
 export * from "./entry.js";
 export * from "./expiring-cache.js";
 export * from "./group.js";
+export * from "./json-files.js";
 export * from "./key-normalization.js";
 export * from "./legacy-keys.js";
 export { setSessionStoreLogger } from "./log.js";
@@ -53,6 +54,7 @@ export { isBlockedObjectKey } from "./prototype-keys.js";
 export * from "./reset.js";
 export * from "./reset-preserved-selection.js";
 export * from "./rotate.js";
+export * from "./session-cache.js";
 export * from "./session-dirs.js";
 export * from "./session-key.js";
 export {
