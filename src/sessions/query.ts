@@ -25,7 +25,7 @@ export interface CheckedQuery {
 }
 
 /** The last session of the page before. `updatedAt` null: it had none, which sorts after all times. */
-interface Position {
+export interface Position {
   readonly updatedAt: number | null;
   readonly key: string;
 }
@@ -62,19 +62,41 @@ export function checkQuery(query: SessionQuery): CheckedQuery {
 
 /** One page of the matching summaries. Holds at most about two pages in memory, however many there are. */
 export function pageOfSummaries(summaries: Iterable<SessionSummary>, query: SessionQuery): SessionPage {
-  const checked = checkQuery(query);
-  const compare = checked.order === "key" ? compareByKey : compareByActivity;
-  const wanted = checked.limit + 1;
-  let best: SessionSummary[] = [];
-  for (const summary of summaries) {
-    if (!matches(summary, checked)) continue;
-    best.push(summary);
-    if (best.length >= wanted * 2) best = best.sort(compare).slice(0, wanted);
+  const collector = new PageCollector(checkQuery(query));
+  for (const summary of summaries) collector.add(summary);
+  return collector.finish();
+}
+
+/** The same for summaries that come one by one, in any order. */
+export class PageCollector {
+  private readonly query: CheckedQuery;
+  private readonly compare: (left: SessionSummary, right: SessionSummary) => number;
+  private best: SessionSummary[] = [];
+
+  constructor(query: CheckedQuery) {
+    this.query = query;
+    this.compare = query.order === "key" ? compareByKey : compareByActivity;
   }
-  best.sort(compare);
-  if (best.length <= checked.limit) return { sessions: best };
-  const sessions = best.slice(0, checked.limit);
-  return { sessions, nextCursor: encodeCursor(sessions.at(-1)!, checked.order) };
+
+  add(summary: SessionSummary): void {
+    if (!matches(summary, this.query)) return;
+    this.best.push(summary);
+    const wanted = this.query.limit + 1;
+    if (this.best.length >= wanted * 2) this.best = this.best.sort(this.compare).slice(0, wanted);
+  }
+
+  /** More than a page, if there is more. */
+  get isFull(): boolean {
+    return this.best.length > this.query.limit;
+  }
+
+  finish(): SessionPage {
+    const { limit, order } = this.query;
+    this.best.sort(this.compare);
+    if (this.best.length <= limit) return { sessions: this.best };
+    const sessions = this.best.slice(0, limit);
+    return { sessions, nextCursor: encodeCursor(sessions.at(-1)!, order) };
+  }
 }
 
 /** Whether a summary belongs to the query's pages from its cursor on. */
@@ -102,18 +124,24 @@ function compareByKey(left: SessionSummary, right: SessionSummary): number {
   return left.key < right.key ? -1 : left.key > right.key ? 1 : 0;
 }
 
-function compareByActivity(left: SessionSummary, right: SessionSummary): number {
+/** Newest first, ties by key; without a time last. */
+export function compareByActivity(left: SessionSummary, right: SessionSummary): number {
   const leftTime = left.updatedAt ?? Number.NEGATIVE_INFINITY;
   const rightTime = right.updatedAt ?? Number.NEGATIVE_INFINITY;
   if (leftTime !== rightTime) return leftTime > rightTime ? -1 : 1;
   return compareByKey(left, right);
 }
 
-function isAfter(summary: SessionSummary, position: Position, order: SessionOrder): boolean {
-  if (order === "key") return summary.key > position.key;
+/** A stand-in for the last session of the page before, to be compared by `compareByActivity`. */
+export function asSummary(position: Position): SessionSummary {
   const last: SessionSummary = { key: position.key, kind: "other" };
   if (position.updatedAt !== null) last.updatedAt = position.updatedAt;
-  return compareByActivity(summary, last) > 0;
+  return last;
+}
+
+function isAfter(summary: SessionSummary, position: Position, order: SessionOrder): boolean {
+  if (order === "key") return summary.key > position.key;
+  return compareByActivity(summary, asSummary(position)) > 0;
 }
 
 // --- cursors -------------------------------------------------------------------------------------------------------

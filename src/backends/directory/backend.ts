@@ -25,12 +25,14 @@ import type {
 import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { hasCode, type Port } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
+import { ActivityTable } from "./activity.js";
 import { ChangeFollower } from "./changes.js";
 import { checkStore } from "./check.js";
 import { refuseNetworkFileSystem } from "./file-system.js";
 import { lockNames, quarantineName, type StoreLocation, trashIdVersion, trashName } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { Manifest } from "./manifest.js";
+import { ReadPoint } from "./read-point.js";
 import { endLooksDamaged, findLostCommits, setAsideStranded } from "./recover.js";
 import { closedError, type DirectorySnapshot, startScan } from "./scan.js";
 import { StoreFiles, sizeOfFiles } from "./store-files.js";
@@ -137,9 +139,10 @@ export class DirectoryBackend implements Backend {
     this.readOnly = options.readOnly;
     this.view = new View(files, options.cacheBytes, options.readOnly);
     this.summaries = new Summaries({
+      view: this.view,
+      buildIndex: async (damaged) => (await this.writing?.buildIndex(damaged)) ?? false,
       scan: () => this.scan({ onDamaged: ({ error }) => this.warn(`a session is not listed: ${error.message}`) }),
       refresh: () => this.refresh(),
-      read: (key) => this.view.read(key),
     });
     this.view.onCommit = (record) => {
       for (const operation of record.operations) this.summaries.noteChanged(operation.key);
@@ -152,7 +155,14 @@ export class DirectoryBackend implements Backend {
     this.scanLock = scanLock;
     this.writing = options.readOnly
       ? undefined
-      : new WritingParts(files, this.view, this.scanLock as LockFile, () => this.readScansAhead(), options);
+      : new WritingParts(
+          files,
+          this.view,
+          this.scanLock as LockFile,
+          () => this.readScansAhead(),
+          () => this.summaries.noteCheckpoint(),
+          options,
+        );
   }
 
   private async start(): Promise<void> {
@@ -210,6 +220,24 @@ export class DirectoryBackend implements Backend {
       throw this.translate(error, "read");
     }
     return found;
+  }
+
+  /** Synchronous reads, all as of the last commit there is. The caller closes it. */
+  readPoint(): ReadPoint {
+    return new ReadPoint(this.view, () => this.refreshOrThrow("read"));
+  }
+
+  /** An empty table of all sessions; `fill` it. It is followed until it, or the store, is closed. */
+  activity(): ActivityTable {
+    return new ActivityTable(this.view, () => this.refreshOrThrow("read"));
+  }
+
+  private refreshOrThrow(operation: string): void {
+    try {
+      this.refresh();
+    } catch (error) {
+      throw this.translate(error, operation);
+    }
   }
 
   commit(request: CommitRequest): Promise<CommitResult> {
@@ -347,15 +375,18 @@ export class DirectoryBackend implements Backend {
       throw this.translate(error, "stats");
     }
     const { view, files } = this;
-    let sessions = 0;
+    // Undefined where there is no index: counting would mean to read every file.
+    const sessions = await this.summaries.countIfIndexed();
+    let entryFiles = 0;
     for (const { batch } of files.entries.list(Number.POSITIVE_INFINITY)) {
-      for (const { name, kind } of batch) if (kind === "file" && name.startsWith("session-")) sessions += 1;
+      for (const { name, kind } of batch) if (kind === "file" && name.startsWith("session-")) entryFiles += 1;
     }
     return {
       backend: this.kind,
       location: this.location,
       version: formatToken(view.last, files.manifest.incarnation),
-      entryFiles: sessions,
+      ...(sessions === undefined ? {} : { sessions }),
+      entryFiles,
       journaledSessions: new Set(view.segments.flatMap((segment) => [...segment.overlay.changes.keys()])).size,
       journalSegments: files.listSegments().length,
       liveJournalBytes: view.segments.reduce((sum, segment) => sum + segment.offset, 0),
@@ -393,6 +424,7 @@ export class DirectoryBackend implements Backend {
   }
 
   private releaseAll(): void {
+    this.summaries.close();
     this.view.dropAll();
     this.writing?.release();
     this.scanLock?.close();

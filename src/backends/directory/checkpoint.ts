@@ -31,6 +31,8 @@ import {
 import * as layout from "./layout.js";
 import type { LockFile } from "./lock-file.js";
 import type { StoreFiles } from "./store-files.js";
+import { sweepIndex } from "./summary-index/upkeep.js";
+import type { CommitStamp } from "./version.js";
 
 export interface CheckpointOptions {
   readonly limits: Readonly<Limits>;
@@ -41,6 +43,8 @@ export interface CheckpointOptions {
   readonly makeWay: () => Promise<void>;
   /** A sync of this segment failed: it must be given up by everybody (P11). */
   readonly onSyncFailed: (first: number) => Promise<void>;
+  /** The entry files of these sessions were written; the checkpoint `to` is about to be recorded after `from`. */
+  readonly onWritten: (keys: Iterable<string>, from: CommitStamp, to: CommitStamp) => Promise<void>;
   /** Told when a checkpoint was recorded. */
   readonly onRecorded: (version: number) => void;
 }
@@ -63,6 +67,18 @@ export class Checkpointer {
     this.stateWriter = new StateWriter(files, this.pace, options.logger);
   }
 
+  /** Work beside a checkpoint that must not meet one. False when another process makes one, or the store is gone. */
+  async alone(work: () => Promise<void>): Promise<boolean> {
+    if (!this.lock.tryExclusiveChecked()) return false;
+    try {
+      if (!this.files.isInPlace()) return false;
+      await work();
+      return true;
+    } finally {
+      this.lock.release();
+    }
+  }
+
   /** Checkpoints every sealed segment. "busy" when another process is doing it. */
   async run(): Promise<"done" | "busy"> {
     if (!this.lock.tryExclusiveChecked()) return "busy";
@@ -83,10 +99,10 @@ export class Checkpointer {
   private async checkpointSealedSegments(): Promise<void> {
     const { port, journal, owner } = this.files;
     const firsts = this.files.listSegments();
-    let { version } = this.files.readManifest().checkpoint;
+    let recorded: CommitStamp = this.files.readManifest().checkpoint;
     for (const [index, first] of firsts.entries()) {
       const successor = firsts[index + 1];
-      if (successor === undefined || successor - 1 <= version) continue;
+      if (successor === undefined || successor - 1 <= recorded.version) continue;
       const file = openChecked(port, journal, layout.segmentName(first), "append", owner);
       try {
         const segment = await this.readSealed(file, first, firsts.slice(index + 1));
@@ -94,11 +110,13 @@ export class Checkpointer {
         if (segment === "suspect") continue;
         await this.syncSegment(file, first);
         await this.passScanGate();
-        await this.stateWriter.write(collectKeyHistories(segment.records));
+        const histories = collectKeyHistories(segment.records);
+        await this.stateWriter.write(histories);
+        await this.options.onWritten(histories.keys(), recorded, segment.last);
         const checkpoint = { ...segment.last, timeMs: port.nowMs() };
         await this.files.writeManifest({ ...this.files.readManifest(), checkpoint });
-        version = checkpoint.version;
-        this.options.onRecorded(version);
+        recorded = checkpoint;
+        this.options.onRecorded(checkpoint.version);
       } finally {
         port.close(file);
       }
@@ -263,6 +281,7 @@ export function sweepTemporaryFiles(files: StoreFiles): number {
     sweep(trash);
     port.closeDirectory(trash);
   }
+  sweepIndex(files);
   return swept;
 }
 

@@ -97,11 +97,6 @@ export function isRollbackExportName(legacyName: string, name: string): boolean 
   return name.startsWith(`${legacyName}.rollback-`) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(legacyName.length + 10));
 }
 
-/** Whatever is set aside beside the store. The caller looks for a time whose name is free. */
-export function backupName(name: string, timeMs: number): string {
-  return `${name}.bak.${Math.max(0, Math.floor(timeMs))}`;
-}
-
 // --- journal ---------------------------------------------------------------------------------------------------------
 
 const segmentDigits = 16;
@@ -153,6 +148,17 @@ export function shardName(key: string): string {
 
 export function isShardName(name: string): boolean {
   return /^[0-9a-f]{2}$/.test(name);
+}
+
+// --- the summary index -----------------------------------------------------------------------------------------------
+
+/** Unique, so that a name always means the same bytes; the version is for people. */
+export function summaryRunName(version: number, random: Uint8Array): string {
+  return `${String(version).padStart(segmentDigits, "0")}-${Buffer.from(random).toString("hex")}.run`;
+}
+
+export function isSummaryRunName(name: string): boolean {
+  return /^\d{16}-[0-9a-f]{16}\.run$/.test(name);
 }
 
 // --- temporary, trash and quarantine files ---------------------------------------------------------------------------

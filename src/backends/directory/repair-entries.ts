@@ -20,6 +20,7 @@ import * as layout from "./layout.js";
 import { settleJournalEnd } from "./recover.js";
 import { acceptedKeys, type RepairContext } from "./repair.js";
 import { StoreFiles } from "./store-files.js";
+import { dropIndex } from "./summary-index/upkeep.js";
 import { View } from "./view.js";
 
 /** What can still be told of a session. */
@@ -43,6 +44,8 @@ export async function repairEntries(context: RepairContext): Promise<void> {
     view.rebuild();
     const writer = new JournalWriter(view, defaultLimits.recordBytes);
     if (!context.dryRun) settleJournalEnd(view, writer);
+    // First of all: what it says of sessions that are repaired must not outlive a crash in between.
+    if (!context.dryRun) await dropIndex(files);
     const accept = acceptedKeys(context, files);
     for (const damaged of findDamagedFiles(files)) await repairFile(context, files, view, writer, accept, damaged);
     await sweepLeftovers(context, files);

@@ -15,6 +15,8 @@ import { JournalWriter } from "./journal-writer.js";
 import { lockNames } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { StoreFiles } from "./store-files.js";
+import type { IndexHead } from "./summary-index/head.js";
+import { IndexUpkeep } from "./summary-index/upkeep.js";
 import type { View } from "./view.js";
 
 /** How often a writer looks whether the journal is old or idle enough to be written out. */
@@ -36,6 +38,10 @@ export class WritingParts {
   private readonly checkpointLockFile: LockFile;
   private readonly commitLock: CommitLock;
   private readonly checkpointer: Checkpointer;
+  /** What a checkpoint adds to the index comes to its end, also when the store is closed; the rest is given up. */
+  private readonly indexWriter: IndexUpkeep;
+  private readonly indexBuilder: IndexUpkeep;
+  private merging: Promise<void> | undefined;
   private maintenanceTimer: Timer | undefined;
   private syncTimer: Timer | undefined;
   private background: Promise<void> | undefined;
@@ -49,6 +55,7 @@ export class WritingParts {
     view: View,
     scanLock: LockFile,
     makeWay: () => Promise<void>,
+    onCheckpoint: () => void,
     options: DirectoryBackendOptions,
   ) {
     const { port } = files;
@@ -67,13 +74,23 @@ export class WritingParts {
     this.commitLock = new CommitLock(port, this.commitLockFile);
     this.writer = new JournalWriter(view, options.limits.recordBytes);
     this.durability = new Durability(view, (suspectFrom) => this.abandonSuspects(suspectFrom), options.logger);
+    this.indexWriter = new IndexUpkeep(files);
+    this.indexBuilder = new IndexUpkeep(files);
     this.checkpointer = new Checkpointer(files, this.checkpointLockFile, scanLock, {
       limits: options.limits,
       gateWaitMs: options.lockWaitMs,
       logger: options.logger,
       makeWay,
       onSyncFailed: (first) => this.abandonSuspects(first),
-      onRecorded: (version) => view.dropCheckpointed(version),
+      onWritten: (keys, from, to) =>
+        this.indexWriter.addCheckpoint(keys, from, to).catch((error) => {
+          // Nobody needs it: the next list that finds it behind the checkpoint builds it anew.
+          this.warnOfIndex(error);
+        }),
+      onRecorded: (version) => {
+        view.dropCheckpointed(version);
+        onCheckpoint();
+      },
     });
     this.committer = new Committer(view, this.writer, this.commitLock, this.commitLockFile, this.durability, {
       durabilityMode: options.durability,
@@ -125,6 +142,62 @@ export class WritingParts {
     this.view.dropCheckpointed(this.files.readManifest().checkpoint.version);
   }
 
+  /**
+   * Builds the summary index, unless there is one that is not `damaged`. False when that cannot be done: somebody else
+   * holds the checkpoint lock for longer than a lock is waited for, or the disk does not take it.
+   */
+  async buildIndex(damaged: IndexHead | undefined): Promise<boolean> {
+    const deadlineMs = this.port.monotonicMs() + this.options.lockWaitMs;
+    try {
+      while (!this.finished) {
+        await this.background;
+        if (await this.asCheckpointRun(() => this.indexBuilder.build(damaged))) return true;
+        if (this.port.monotonicMs() >= deadlineMs) return false;
+        await this.port.sleep(5);
+      }
+    } catch (error) {
+      if (!this.finished) this.warnOfIndex(error);
+    }
+    return false;
+  }
+
+  private mergeIndexInBackground(): void {
+    if (this.merging || this.finished || !(this.indexWriter.mergeIsDue || this.indexBuilder.mergeIsDue)) return;
+    this.indexWriter.mergeIsDue = false;
+    this.merging = this.indexBuilder
+      .merge((work) => this.soonAsCheckpointRun(work))
+      .catch((error) => this.warnOfIndex(error))
+      .finally(() => {
+        this.merging = undefined;
+      });
+  }
+
+  private async soonAsCheckpointRun(work: () => Promise<void>): Promise<boolean> {
+    const deadlineMs = this.port.monotonicMs() + checkpointWaitMs;
+    while (!this.finished && this.port.monotonicMs() < deadlineMs) {
+      if (await this.asCheckpointRun(work)) return true;
+      await this.port.sleep(20);
+    }
+    return false;
+  }
+
+  /** Under the checkpoint lock, and never beside a checkpoint of this process. False when the lock is taken. */
+  private asCheckpointRun(work: () => Promise<void>): Promise<boolean> {
+    if (this.checkpointRun) return this.checkpointRun.then(() => false);
+    const run = this.checkpointer.alone(work).finally(() => {
+      this.checkpointRun = undefined;
+    });
+    this.checkpointRun = run.catch(() => {});
+    return run;
+  }
+
+  private warnOfIndex(error: unknown): void {
+    this.options.logger?.warn("the summary index could not be written; lists read the entry files instead", {
+      path: this.files.store.displayPath,
+      error: String(error),
+    });
+  }
+
   startMaintenance(): void {
     this.maintenanceTimer = this.port.startTimer(maintenanceMs * (0.75 + this.port.random() / 2), () => {
       if (this.maintain() === "fenced") return;
@@ -134,6 +207,7 @@ export class WritingParts {
 
   /** Entry files lag the journal by a minute at most, busy or not. */
   private maintain(): "fenced" | undefined {
+    this.mergeIndexInBackground();
     if (this.background || this.finished) return undefined;
     try {
       this.view.refresh();
@@ -230,9 +304,11 @@ export class WritingParts {
     this.finished = true;
     this.maintenanceTimer?.cancel();
     this.syncTimer?.cancel();
+    this.indexBuilder.stop();
     await this.committer.drained();
     await this.durability.settled();
     await this.background;
+    await this.merging;
     await this.checkpointRun;
     if (this.durability.poison) return;
     try {
