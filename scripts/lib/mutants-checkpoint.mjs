@@ -44,8 +44,8 @@ export const checkpointMutants = [
     name: "checkpoint: a segment without a successor waits",
     rule: "P1",
     file: checkpoint,
-    find: "if (successor === undefined || successor - 1 <= version) continue;",
-    replace: "if (successor !== undefined && successor - 1 <= version) continue;",
+    find: "if (successor === undefined || successor - 1 <=",
+    replace: "if (successor !== undefined && successor - 1 <=",
     suite: p07,
   },
   {
@@ -156,8 +156,8 @@ export const checkpointMutants = [
     name: "checkpoint: it is recorded after everything is written",
     rule: "P4",
     file: checkpoint,
-    find: "await this.stateWriter.write(collectKeyHistories(segment.records));",
-    replace: "const writing = this.stateWriter.write(collectKeyHistories(segment.records)); writing.catch(() => {});",
+    find: "await this.stateWriter.write(",
+    replace: "void this.stateWriter.write(",
     suite: p07,
   },
   {

@@ -3,7 +3,7 @@
 const bundle = "test/unit/transfer/bundle.test.ts";
 const backup = "test/unit/transfer/backup.test.ts";
 const restoreCrash = "test/unit/transfer/restore-crash.test.ts";
-const sideFiles = "test/bytes/side-files.test.ts";
+const transferFiles = "test/hostile/transfer-files.test.ts";
 const reader = "src/transfer/bundle-reader.ts";
 const output = "src/transfer/output-file.ts";
 const backupJs = "src/transfer/backup.ts";
@@ -32,6 +32,7 @@ export const transferMutants = [
     find: 'if (trailer !== undefined) throw this.#invalid("goes on after its trailer", line);',
     replace: "",
     suite: bundle,
+    argument: "a session behind it does not fit its count, and another trailer not its hash of the bytes",
   },
   {
     name: "bundle-reader: the hash of the bytes",
@@ -66,21 +67,21 @@ export const transferMutants = [
     file: reader,
     find: "if (digests.size >= this.#limits.sessions)",
     replace: "if (false)",
-    suite: [sideFiles, bundle],
+    suite: transferFiles,
   },
   {
     name: "bundle-reader: a line is bounded",
     file: reader,
     find: "if (partBytes > bytesMax)",
     replace: "if (false)",
-    suite: [sideFiles, bundle],
+    suite: transferFiles,
   },
   {
     name: "bundle-reader: fatal UTF-8",
     file: reader,
     find: '"utf-8", { fatal: true, ignoreBOM: true }',
     replace: '"utf-8", { fatal: false, ignoreBOM: true }',
-    suite: bundle,
+    suite: transferFiles,
   },
   {
     name: "bundle-reader: only ordinary files",
@@ -94,28 +95,29 @@ export const transferMutants = [
     file: output,
     find: "if (written !== bytes.byteLength) throw shortWrite(written, bytes.byteLength);",
     replace: "",
-    suite: [backup, bundle, sideFiles],
+    suite: transferFiles,
   },
   {
     name: "output-file: mode 0600",
     file: output,
     find: "port.setMode(this.#file, 0o600);",
     replace: "",
-    suite: [bundle, backup],
+    suite: bundle,
+    argument: "the port creates files with mode 0600 already; this gives their owner back what a strange umask took",
   },
   {
     name: "output-file: it is synced before its rename",
     file: output,
     find: "await file.sync(); refuseExisting();",
     replace: "refuseExisting();",
-    suite: [sideFiles, bundle],
+    suite: transferFiles,
   },
   {
     name: "output-file: its name is synced",
     file: output,
     find: "await port.syncDirectory(directory); return result;",
     replace: "return result;",
-    suite: [sideFiles, bundle],
+    suite: transferFiles,
   },
   {
     name: "output-file: an existing file is not replaced unasked",
@@ -129,7 +131,7 @@ export const transferMutants = [
     file: output,
     find: "await file.sync(); refuseExisting();",
     replace: "await file.sync();",
-    suite: [sideFiles, bundle],
+    suite: transferFiles,
   },
   {
     name: "backup: the sessions are synced",
@@ -157,14 +159,14 @@ export const transferMutants = [
     file: backupJs,
     find: "await port.syncDirectory(parent);",
     replace: "",
-    suite: [sideFiles, restoreCrash],
+    suite: transferFiles,
   },
   {
     name: "backup: another one is never replaced",
     file: backupJs,
     find: "if (port.statName(parent, name)) throw taken",
     replace: "if (false) throw taken",
-    suite: [sideFiles, backup],
+    suite: transferFiles,
   },
   {
     name: "backup: manifest and sessions belong together",
@@ -178,21 +180,21 @@ export const transferMutants = [
     file: files,
     find: "if (!documentIsIntact(text))",
     replace: "if (false)",
-    suite: [backup, sideFiles],
+    suite: [backup],
   },
   {
     name: "backup-files: an unsafe manifest is not read",
     file: files,
     find: 'openChecked(port, backup, backupManifestName, "read", { uid: undefined })',
     replace: 'port.open(backup, backupManifestName, "read")',
-    suite: [sideFiles, backup],
+    suite: transferFiles,
   },
   {
     name: "backup-files: manifestBytesMax",
     file: files,
     find: "readWhole(port, file, fixedLimits.manifestBytesMax)",
     replace: "readWhole(port, file, 1e12)",
-    suite: [sideFiles, backup],
+    suite: transferFiles,
   },
   {
     name: "backup-files: an unfinished backup is none",
@@ -220,21 +222,22 @@ export const transferMutants = [
     file: restore,
     find: "if ((await hashOf(port, building)) !== expected || bundle.fileSha256 !== manifest.files[0]?.sha256)",
     replace: "if (false)",
-    suite: [sideFiles, backup],
+    suite: transferFiles,
   },
   {
     name: "restore: what is refused stops it",
     file: restore,
     find: "if (refused !== undefined)",
     replace: "if (false)",
-    suite: [sideFiles, backup],
+    suite: backup,
+    argument: "what is refused is missing when the store is read back, and is found there",
   },
   {
     name: "restore-place: one at a time",
     file: place,
     find: "while (!lock.tryExclusiveChecked())",
     replace: "while (false)",
-    suite: [sideFiles, backup],
+    suite: transferFiles,
   },
   {
     name: "restore-place: a legacy file is not shadowed",
@@ -255,14 +258,17 @@ export const transferMutants = [
     file: place,
     find: "await port.syncDirectory(parent); port.rename(parent, ready, parent, directoryName);",
     replace: "port.rename(parent, ready, parent, directoryName);",
-    suite: [restoreCrash],
+    suite: restoreCrash,
+    argument:
+      "the later rename takes the name that the earlier one freed, so no file system keeps it without the earlier one",
   },
   {
     name: "restore-place: the store's name is synced",
     file: place,
     find: "port.rename(parent, ready, parent, directoryName); await port.syncDirectory(parent); return",
     replace: "port.rename(parent, ready, parent, directoryName); return",
-    suite: [restoreCrash],
+    suite: restoreCrash,
+    argument: "the opening that does not find the store puts the ready one, whose name is on the disk, into its place",
   },
   {
     name: "restore-place: the name of a store in an empty place is synced",

@@ -1,16 +1,13 @@
 /** Mutants of what is kept after a removal, a reset, a merge and a fence: the trash, generations, fences, markers. */
 
 const p16 = "test/protocol/p16-trash.test.ts";
+const p16files = "test/protocol/p16-trash-files.test.ts";
+const fences = "test/protocol/fences.test.ts";
+const transferFiles = "test/hostile/transfer-files.test.ts";
 const syncs = "test/protocol/failed-syncs.test.ts";
 const conformance = "test/conformance/directory.test.ts";
 const gens = "test/unit/sessions/generations.test.ts";
 const creation = "test/protocol/creation.test.ts";
-const merge = "test/unit/migrate/merge.test.ts";
-const crashPlaces = "test/unit/migrate/crash-places.test.ts";
-const rollback = "test/unit/migrate/rollback.test.ts";
-const rollbackInterleaved = "test/unit/migrate/rollback-interleaved.test.ts";
-const rollbackCrash = "test/unit/migrate/rollback-crash.test.ts";
-const markers = "test/bytes/side-files.test.ts";
 const trash = "src/backends/directory/trash.ts";
 const trashFile = "src/backends/directory/entries/trash-file.ts";
 const fold = "src/backends/directory/entries/fold.ts";
@@ -36,14 +33,16 @@ export const trashMutants = [
     file: trash,
     find: 'if (hasCode(error, "ENOENT")) return undefined; throw error;',
     replace: "throw error;",
-    suite: [p16, conformance],
+    suite: p16files,
   },
   {
     name: "trash: what a dead checkpoint may write once more is not thrown away",
     file: trash,
     find: "if (isPending || !ids.has(layout.trashId(name))) continue;",
     replace: "if (!ids.has(layout.trashId(name))) continue;",
-    suite: [p16, conformance],
+    suite: p16,
+    argument:
+      "emptyTrash checkpoints whatever it will throw away before it asks; this is the second lock on the same door",
   },
   {
     name: "trash: only what was named is thrown away",
@@ -58,7 +57,7 @@ export const trashMutants = [
     file: trash,
     find: "if (removed > 0) await files.port.syncDirectory(trash);",
     replace: "",
-    suite: p16,
+    suite: p16files,
   },
   {
     name: "trash: damaged files are passed over",
@@ -100,6 +99,8 @@ export const trashMutants = [
     find: "if (list.some(({ removedByVersion }) => removedByVersion === removal.version)) continue;",
     replace: "",
     suite: syncs,
+    argument:
+      "the file of a removal has one name, and is neither written over nor listed twice; what is spared is the work",
   },
   {
     name: "trash: what was removed before the suspects is not carried",
@@ -108,6 +109,8 @@ export const trashMutants = [
     find: "if (removal.version < suspectFrom) continue;",
     replace: "",
     suite: syncs,
+    argument:
+      "the file of a removal has one name, and is neither written over nor listed twice; what is spared is the work",
   },
   {
     name: "fold: carried removals go to the trash",
@@ -146,32 +149,28 @@ export const trashMutants = [
     file: commit,
     find: "const generations = put.generations ?? this.generationsBefore(key, request.expected.get(key));",
     replace: "const generations = put.generations;",
-    suite: conformance,
-    test: "generations",
+    suite: p16files,
   },
   {
     name: "trash-file: an unsafe file is not read",
     file: trashFile,
     find: 'openChecked(files.port, trash, name, "read", files.owner)',
     replace: 'files.port.open(trash, name, "read")',
-    suite: p16,
-    test: "damaged",
+    suite: p16files,
   },
   {
     name: "trash-file: entryFileBytesMax",
     file: trashFile,
     find: "readWhole(files.port, file, fixedLimits.entryFileBytesMax)",
     replace: "readWhole(files.port, file, 1e12)",
-    suite: p16,
-    test: "damaged",
+    suite: p16files,
   },
   {
     name: "trash-file: fatal UTF-8",
     file: trashFile,
     find: '"utf-8", { fatal: true, ignoreBOM: true }',
     replace: '"utf-8", { fatal: false, ignoreBOM: true }',
-    suite: p16,
-    test: "damaged",
+    suite: p16files,
   },
   {
     name: "trash-file: the checksum",
@@ -194,15 +193,14 @@ export const trashMutants = [
     file: trashFile,
     find: "freezeParsedJson(entry, limitCaps.nestingLevels)",
     replace: "freezeParsedJson(entry, 1e9)",
-    suite: p16,
-    test: "damaged",
+    suite: p16files,
   },
   {
     name: "trash-file: a descriptor that is not to be had is no damage",
     file: trashFile,
     find: 'if (hasCode(error, "EMFILE", "ENFILE")) throw error;',
     replace: "",
-    suite: p16,
+    suite: p16files,
   },
   {
     name: "generations: generationsMax of a reset",
@@ -252,7 +250,7 @@ export const trashMutants = [
     file: upkeep,
     find: "if (port.monotonicMs() >= deadlineMs) throw lock.timeoutError(operation, lockWaitMs);",
     replace: "",
-    suite: [creation, merge],
+    suite: fences,
     hangs: true,
   },
   {
@@ -261,7 +259,7 @@ export const trashMutants = [
     file: upkeep,
     find: "if (!files.isInPlace()) throw storeGone(files);",
     replace: "",
-    suite: merge,
+    suite: fences,
   },
   {
     name: "upkeep: a fence is met under the lock",
@@ -269,42 +267,42 @@ export const trashMutants = [
     file: upkeep,
     find: "view.refresh(); if (!files.isInPlace())",
     replace: "if (!files.isInPlace())",
-    suite: [merge, rollback],
+    suite: fences,
   },
   {
     name: "upkeep: what dies in the middle is swept by the next",
     file: upkeep,
     find: 'port.close(port.open(store, layout.checkpointMarkerName, "create"));',
-    replace: "",
-    suite: [crashPlaces, merge],
+    replace: ";",
+    suite: fences,
   },
   {
     name: "upkeep: losers of a merge are kept once",
     file: upkeep,
     find: "if (names.some((name) => jsonEqual(readKept(files, trash, name), entry))) continue;",
     replace: "",
-    suite: merge,
+    suite: fences,
   },
   {
     name: "upkeep: a file in the trash is never overwritten",
     file: upkeep,
     find: "while (port.statName(trash, layout.trashFileName(timeMs, 0, entryName)) !== undefined) timeMs += 1;",
     replace: "",
-    suite: merge,
+    suite: fences,
   },
   {
     name: "upkeep: the losers of a merge are on the disk before it is recorded",
     file: upkeep,
     find: "await port.syncDirectory(trash);",
     replace: "",
-    suite: [crashPlaces, merge],
+    suite: fences,
   },
   {
     name: "upkeep: so is the name of trash/",
     file: upkeep,
     find: "await port.syncDirectory(files.store);",
     replace: "",
-    suite: [crashPlaces, merge],
+    suite: fences,
   },
   {
     name: "fence: it is raised under the commit lock",
@@ -312,7 +310,7 @@ export const trashMutants = [
     file: fence,
     find: "if (!(await lock.acquire(() => deadlineMs)))",
     replace: "if (false)",
-    suite: rollbackInterleaved,
+    suite: fences,
   },
   {
     name: "fence: the store still lies at its path",
@@ -320,7 +318,7 @@ export const trashMutants = [
     file: fence,
     find: "if (!this.files.isInPlace()) throw storeGone(this.files);",
     replace: "",
-    suite: [rollback, rollbackInterleaved],
+    suite: fences,
   },
   {
     name: "fence: the journal's end is settled first",
@@ -328,14 +326,14 @@ export const trashMutants = [
     file: fence,
     find: "settleJournalEnd(this.view, this.writer);",
     replace: "",
-    suite: [rollback, rollbackInterleaved, rollbackCrash],
+    suite: fences,
   },
   {
     name: "fence: stranded segments are set aside first",
     file: fence,
     find: "setAsideStranded(this.view);",
     replace: "",
-    suite: [rollback, rollbackCrash],
+    suite: fences,
   },
   {
     name: "fence: it is on the disk, with everything before it",
@@ -343,7 +341,7 @@ export const trashMutants = [
     file: fence,
     find: 'if (segment.seal !== "suspect") await this.port.syncFile(segment.file);',
     replace: "",
-    suite: [rollbackCrash, rollback],
+    suite: fences,
   },
   {
     name: "fence: the names in journal/ are on the disk",
@@ -351,63 +349,62 @@ export const trashMutants = [
     file: fence,
     find: "await this.port.syncDirectory(this.files.journal);",
     replace: "",
-    suite: [rollbackCrash, rollback],
+    suite: fences,
   },
   {
     name: "fence: one that could not be made durable is lifted",
     file: fence,
     find: "await this.lift().catch(() => { });",
     replace: "",
-    suite: [rollback, rollbackCrash],
+    suite: fences,
   },
   {
     name: "fence: lifting it is on the disk",
     file: fence,
     find: "await this.port.syncFile(segment.file); } close()",
     replace: "} close()",
-    suite: [rollbackCrash, rollback],
+    suite: fences,
   },
   {
     name: "fence: commits that are lost are no store to roll back",
     file: fence,
     find: "if (lost) throw lost;",
     replace: "",
-    suite: [rollback],
+    suite: fences,
   },
   {
     name: "rollback-details: an unsafe marker is not read",
     file: details,
     find: 'openChecked(port, parent, rollbackMarkerName(directoryName), "read", { uid: undefined })',
     replace: 'port.open(parent, rollbackMarkerName(directoryName), "read")',
-    suite: [markers, rollback],
+    suite: transferFiles,
   },
   {
     name: "rollback-details: manifestBytesMax",
     file: details,
     find: "readWhole(port, file, fixedLimits.manifestBytesMax)",
     replace: "readWhole(port, file, 1e12)",
-    suite: [markers, rollback],
+    suite: transferFiles,
   },
   {
     name: "rollback-details: names are never paths",
     file: details,
     find: "&& !/[/\\\\\\0]/.test(name)",
     replace: "",
-    suite: [markers, rollback],
+    suite: transferFiles,
   },
   {
     name: "rollback-details: the fields",
     file: details,
     find: 'if (!texts.every((text) => typeof text === "string") || !counts.every(Number.isSafeInteger)) return undefined;',
     replace: "",
-    suite: [markers, rollback],
+    suite: transferFiles,
   },
   {
     name: "store-trash: a restore needs a free key, or the wish to replace",
     file: storeTrash,
     find: "...(options.replace ? { trashPrevious: true } : {}),",
     replace: "",
-    suite: [conformance],
-    test: "trash",
+    suite: conformance,
   },
 ];
