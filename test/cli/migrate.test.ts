@@ -37,8 +37,8 @@ test("migrate --state-dir: a line for each store, the summary last, and 1 becaus
   assert.deepEqual(dry.stdout.split("\n"), [
     `skipped_invalid ${at("broken")}`,
     `skipped_empty ${at("empty")}`,
-    `would migrate ${at("main")}, 2 of 2 sessions`,
-    `would migrate ${at("ops")}, 1 of 1 sessions`,
+    `would migrate ${at("main")}, 2 sessions`,
+    `would migrate ${at("ops")}, 1 session`,
     summaryOf(figures, true),
     "",
   ]);
@@ -47,10 +47,16 @@ test("migrate --state-dir: a line for each store, the summary last, and 1 becaus
   const real = runCommand(["migrate", "--state-dir", stateDir]);
   assert.equal(real.status, 1);
   const backup = readdirSync(path.dirname(at("main"))).find((name) => name.startsWith("sessions.json.bak."));
-  assert.deepEqual(real.stdout.split("\n").slice(2, 3), [`migrated ${at("main")}, 2 of 2 sessions, kept as ${backup}`]);
+  assert.deepEqual(real.stdout.split("\n").slice(2, 3), [`migrated ${at("main")}, 2 sessions, kept as ${backup}`]);
   assert.equal(real.stdout.split("\n").at(-2), summaryOf(figures));
   assert.match(real.stderr, /^error \[invalid_legacy\].*agents\/broken\//);
   assert.deepEqual([existsSync(at("broken")), existsSync(at("main"))], [true, false]);
+});
+
+test("spellings of one key and what is no entry make fewer sessions than entries", (context) => {
+  const { stateDir, at } = makeStateDir(context, { main: '{"a":{},"A":{},"k":null}' });
+  const { stdout } = runCommand(["migrate", "--state-dir", stateDir]);
+  assert.ok(stdout.startsWith(`migrated ${at("main")}, 1 session from 3 entries, kept as `), stdout);
 });
 
 test("a warning that does not say which store it means is told with the store", (context) => {

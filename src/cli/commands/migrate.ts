@@ -6,6 +6,7 @@ import { SessionStoreError } from "../../errors.js";
 import { nodePort } from "../../fs/node-port.js";
 import type { MigrationOutcome, MigrationProgress, MigrationResult } from "../../migrate/report.js";
 import { exitFailed, reportFailure } from "../failures.js";
+import { countOf, formatCount } from "../format.js";
 import {
   defineStoresCommand,
   reportSelection,
@@ -131,7 +132,7 @@ function describe(result: MigrationResult, dryRun: boolean): string {
 function describeShortly(result: MigrationResult, dryRun: boolean): string {
   const { outcome, legacyEntries, migratedEntries, storePath, backupPath, displacedPath } = result;
   const kept = [backupPath, displacedPath].filter((kept) => kept !== undefined).map((kept) => path.basename(kept));
-  const figures = outcome === "migrated" ? [`${migratedEntries} of ${legacyEntries} sessions`] : [];
+  const figures = outcome === "migrated" ? [describeFigures(migratedEntries, legacyEntries)] : [];
   const details = [...figures, ...(kept.length === 0 ? [] : [`kept as ${kept.join(" and ")}`])];
   const word = outcome === "migrated" && dryRun ? "would migrate" : outcome;
   return `${paint(outcome)(word)} ${safeText([storePath, ...details].join(", "))}`;
@@ -140,4 +141,10 @@ function describeShortly(result: MigrationResult, dryRun: boolean): string {
 function paint(outcome: MigrationOutcome): (text: string) => string {
   if (outcome === "migrated") return color.green;
   return outcome === "skipped_invalid" || outcome === "failed" ? color.red : (text) => text;
+}
+
+/** Spellings of one key become one session, and some entries are none: the warnings say which. */
+function describeFigures(sessions: number, entries: number): string {
+  const text = countOf(sessions, "session");
+  return sessions === entries ? text : `${text} from ${formatCount(entries)} entries`;
 }

@@ -14,7 +14,7 @@ const sources = [
   "src/discovery/stores.ts",
 ];
 /** Their reasons are on the page, and much in them is no message. */
-const moreSources = ["src/cli/commands/rollback.ts"];
+const moreSources = ["src/cli/commands/rollback.ts", "src/open-backend.ts"];
 
 interface Message {
   readonly source: string;
