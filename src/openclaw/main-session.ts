@@ -1,8 +1,10 @@
 /**
- * The main session of an agent: its key, and the other names it goes by. Pure; the configuration is a parameter.
+ * The main session of an agent: its key, and the other names it goes by. Pure, but for the one function that reads the
+ * configuration file; everywhere else the configuration is a parameter.
  */
 
 import { resolveDefaultAgentId } from "./agent-config.js";
+import { readGatewayConfigBestEffort } from "./gateway-config.js";
 import { buildAgentMainSessionKey, DEFAULT_AGENT_ID, DEFAULT_MAIN_KEY, normalizeMainKey } from "./session-key.js";
 import { normalizeOptionalLowercaseString, normalizeOptionalString } from "./strings.js";
 import type { OpenClawConfig } from "./types.js";
@@ -16,6 +18,11 @@ type ScopeConfig = { session?: { scope?: string; mainKey?: string } };
 export function resolveMainSessionKey(cfg?: ScopeConfig & Pick<OpenClawConfig, "agents">): string {
   if (cfg?.session?.scope === "global") return "global";
   return resolveAgentMainSessionKey({ cfg, agentId: resolveDefaultAgentId(cfg) });
+}
+
+/** The same, by the gateway's own configuration file; see gateway-config.ts. Without one, `agent:main:main`. */
+export function resolveMainSessionKeyFromConfig(): string {
+  return resolveMainSessionKey(readGatewayConfigBestEffort());
 }
 
 /** The main session of one agent. The scope plays no part: who asks for an agent means that agent's. */

@@ -6,14 +6,8 @@
  * default.
  */
 
-import path from "node:path";
-import { resolveUserPath } from "../discovery/state-dir.js";
-import { readStableFile } from "../fs/stable-file.js";
-import { parseLegacyText } from "../sessions/legacy-text.js";
-import { ambientPort } from "./ambient.js";
 import { parseByteSize, parseDurationMs } from "./durations.js";
-import { resolveStateDir } from "./paths.js";
-import { inFolderOf } from "./single-names.js";
+import { readGatewayConfig } from "./gateway-config.js";
 import type { SessionMaintenanceConfig } from "./types.js";
 
 export type SessionMaintenanceMode = "warn" | "enforce";
@@ -93,25 +87,9 @@ export type MaintenanceConfigSource = { session?: { maintenance?: SessionMainten
  */
 export function resolveMaintenanceConfig(source?: MaintenanceConfigSource | null): ResolvedSessionMaintenanceConfig {
   try {
-    const cfg = typeof source === "object" && source !== null ? source : readConfigFile(source ?? configPath());
+    const cfg = typeof source === "object" && source !== null ? source : readGatewayConfig(source ?? undefined);
     return resolveMaintenanceConfigFromInput(cfg?.session?.maintenance);
   } catch {
     return resolveMaintenanceConfigFromInput();
   }
-}
-
-function configPath(): string {
-  const given = process.env.OPENCLAW_CONFIG_PATH?.trim();
-  return given ? given : path.join(resolveStateDir(), "openclaw.json");
-}
-
-const configBytesMax = 16 * 1024 * 1024;
-
-function readConfigFile(configFile: string): Exclude<MaintenanceConfigSource, string> | undefined {
-  const port = ambientPort();
-  const realPath = port.realPath(resolveUserPath(configFile, process.env, { port }));
-  const found = inFolderOf(port, realPath, (folder, name) => readStableFile(port, folder, name, configBytesMax));
-  if (found.state !== "read") return undefined;
-  const text = parseLegacyText(found.bytes);
-  return text.state === "object" ? (text.value as Exclude<MaintenanceConfigSource, string>) : undefined;
 }

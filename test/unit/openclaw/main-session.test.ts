@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import { test } from "node:test";
 import {
   canonicalizeMainSessionAlias,
@@ -8,6 +11,7 @@ import {
   resolveDefaultAgentId,
   resolveExplicitAgentSessionKey,
   resolveMainSessionKey,
+  resolveMainSessionKeyFromConfig,
 } from "../../../src/openclaw/index.js";
 
 const cfg: OpenClawConfig = {
@@ -66,4 +70,26 @@ test("a blank key stays blank, and what is no alias stays as it is", () => {
   const keep = (sessionKey: string) => canonicalizeMainSessionAlias({ cfg, agentId: "b", sessionKey });
   assert.equal(keep(" "), "");
   for (const key of ["agent:c:main", "agent:b:x", "X", "constructor"]) assert.equal(keep(key), key);
+});
+
+test("resolveMainSessionKeyFromConfig: by the gateway's own file, else agent:main:main", (context) => {
+  const directory = mkdtempSync(path.join(os.tmpdir(), "sessiondir-config-"));
+  const { OPENCLAW_STATE_DIR: before, OPENCLAW_CONFIG_PATH: beforePath } = process.env;
+  context.after(() => {
+    rmSync(directory, { recursive: true, force: true });
+    for (const [name, value] of Object.entries({ OPENCLAW_STATE_DIR: before, OPENCLAW_CONFIG_PATH: beforePath })) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  });
+  process.env.OPENCLAW_STATE_DIR = directory;
+  delete process.env.OPENCLAW_CONFIG_PATH;
+  assert.equal(resolveMainSessionKeyFromConfig(), "agent:main:main");
+  writeFileSync(
+    path.join(directory, "openclaw.json"),
+    "{ session: { mainKey: 'Home' }, agents: { list: [{ id: 'ops' }] } }",
+  );
+  assert.equal(resolveMainSessionKeyFromConfig(), "agent:ops:home");
+  writeFileSync(path.join(directory, "openclaw.json"), "[");
+  assert.equal(resolveMainSessionKeyFromConfig(), "agent:main:main");
 });
