@@ -3,7 +3,9 @@
  * what comes from `JSON.parse` is frozen in place. Both are then shared between all readers without cloning.
  *
  * Every object made here is registered with its size and depth, so a value that was frozen before and comes back
- * inside another one - the usual `{ ...current, updatedAt }` - is neither walked nor copied again.
+ * inside another one - the usual `{ ...current, updatedAt }` - is neither walked nor copied again. Of parsed JSON only the
+ * outermost object is: registering each part costs more than parsing it, and a field that an update puts together
+ * from such parts is written as a whole anyway.
  *
  * Relies on nothing. Promises: no getter is read twice, no prototype is ever written to, an own `__proto__` field
  * survives as data, the caller's object is never frozen or changed. Symbol-keyed and non-enumerable properties are
@@ -77,11 +79,11 @@ export function privatizeFields(value: unknown, limits: ValueLimits): PrivateFie
  * what JSON text can say but an entry cannot hold: too many levels, or a number out of range (`1e999`).
  */
 export function freezeParsedJson<Value>(value: Value, nestingLevelsMax: number = limitCaps.nestingLevels): Value {
-  if (typeof value === "object" && value !== null) freezeInPlace(value, 1, nestingLevelsMax);
+  if (typeof value === "object" && value !== null) registerParsed(value, 1, nestingLevelsMax);
   return value;
 }
 
-/** True for objects and arrays that this module made: deep-frozen, plain JSON, shared by nobody who could change them. */
+/** True for what is registered: deep-frozen, plain JSON, shared by nobody who could change it. */
 export function isOurFrozen(value: unknown): boolean {
   return typeof value === "object" && value !== null && registry.has(value);
 }
@@ -316,11 +318,17 @@ function withoutUndefined(source: Record<string, unknown>): Record<string, unkno
 
 function fieldMeasure(name: string, value: unknown): Measure {
   if (typeof value !== "object" || value === null) return { bytes: name.length + 4 + primitiveBytes(value), levels: 0 };
-  const measure = registry.get(value) ?? freezeInPlace(value, 2, limitCaps.nestingLevels);
+  const measure = registry.get(value) ?? registerParsed(value, 2, limitCaps.nestingLevels);
   return { bytes: name.length + 4 + measure.bytes, levels: measure.levels };
 }
 
 // --- freezing in place ---------------------------------------------------------------------------------------------
+
+function registerParsed(value: object, level: number, levelsMax: number): Measure {
+  const measure = freezeInPlace(value, level, levelsMax);
+  registry.set(value, measure);
+  return measure;
+}
 
 function freezeInPlace(value: object, level: number, levelsMax: number): Measure {
   const known = registry.get(value);
@@ -348,10 +356,8 @@ function freezeInPlace(value: object, level: number, levelsMax: number): Measure
       bytes += primitiveBytes(part);
     }
   }
-  const measure = { bytes, levels };
   Object.freeze(value);
-  registry.set(value, measure);
-  return measure;
+  return { bytes, levels };
 }
 
 // --- small helpers -------------------------------------------------------------------------------------------------

@@ -11,7 +11,11 @@ import { crc32 } from "node:zlib";
 const zeros = "00000000";
 
 export function checksumOf(bytes: Uint8Array | string): string {
-  return crc32(bytes).toString(16).padStart(8, "0");
+  return digitsOf(crc32(bytes));
+}
+
+function digitsOf(sum: number): string {
+  return sum.toString(16).padStart(8, "0");
 }
 
 /** The line of a pretty JSON document that holds its checksum; `text` must contain it exactly so. */
@@ -28,11 +32,16 @@ export function sealText(text: string): string {
   return text.slice(0, at) + checksumOf(text) + text.slice(at + zeros.length);
 }
 
-/** Whether the text carries the right checksum. A quote inside a JSON string is escaped, so the marker is unambiguous. */
-export function documentIsIntact(text: string): boolean {
-  const marker = text.indexOf(documentMarker);
+/** Whether the document carries the right checksum. A quote inside a JSON string is escaped, so the marker is unambiguous. */
+export function documentIsIntact(document: Uint8Array | string): boolean {
+  const bytes =
+    typeof document === "string"
+      ? Buffer.from(document, "utf8")
+      : Buffer.from(document.buffer, document.byteOffset, document.byteLength);
+  const marker = bytes.indexOf(documentMarker);
   if (marker < 0) return false;
   const at = marker + documentMarker.length;
-  const stored = text.slice(at, at + zeros.length);
-  return checksumOf(text.slice(0, at) + zeros + text.slice(at + zeros.length)) === stored;
+  const rest = at + zeros.length;
+  const sum = crc32(bytes.subarray(rest), crc32(zeros, crc32(bytes.subarray(0, at))));
+  return digitsOf(sum) === bytes.toString("latin1", at, rest);
 }

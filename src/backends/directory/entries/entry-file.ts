@@ -68,7 +68,7 @@ export function parseEntryFile(bytes: Uint8Array, key: string | undefined, displ
   if (!Number.isSafeInteger(version) || (version as number) < 0 || typeof record !== "string")
     throw damaged("has no version");
   if (typeof entry !== "object" || entry === null || Array.isArray(entry)) throw damaged("holds no entry");
-  if (!documentIsIntact(text)) throw damaged("does not match its checksum: it was edited or damaged");
+  if (!documentIsIntact(bytes)) throw damaged("does not match its checksum: it was edited or damaged");
   const stamp = { version: version as number, record };
   try {
     return {
