@@ -24,7 +24,11 @@ async function openLmdb(directory, noSync) {
     });
   return {
     update,
-    updateInFlight: (key, change) => database.transaction(() => database.put(key, JSON.stringify(change(read(key))))),
+    updateInFlight: async (key, change) => {
+      await database.transaction(() => database.put(key, JSON.stringify(change(read(key)))));
+      // Its transactions resolve when others see them; what it calls flushed is what survives a power loss.
+      if (!noSync) await database.flushed;
+    },
     patch: (key, fields) => update(key, (entry) => ({ ...entry, ...fields })),
     get: read,
     newest: (count) => {

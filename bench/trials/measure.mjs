@@ -28,8 +28,13 @@ async function repeatFor(work, seconds, note) {
   return round;
 }
 
-/** Keeps `width` calls in flight for about `seconds`. */
+/** Keeps `width` calls in flight for about `seconds`, after a warm-up; rate and latencies. */
 export async function inFlight(work, width, seconds) {
+  await keepInFlight(work, width, Math.min(0.5, seconds / 3));
+  return keepInFlight(work, width, seconds);
+}
+
+async function keepInFlight(work, width, seconds) {
   const latenciesUs = [];
   const startedNs = now();
   const endNs = startedNs + seconds * 1e9;
