@@ -71,7 +71,7 @@ function typeCheck(blocks, scratch) {
       sourceMap: false,
       noUnusedLocals: false,
       noUnusedParameters: false,
-      paths: { sessiondir: ["../src/index.ts"] },
+      paths: { sessiondir: ["../src/index.ts"], "sessiondir/openclaw": ["../src/openclaw/index.ts"] },
     },
     include: ["source"],
   };
