@@ -16,6 +16,7 @@ import { journalMutants } from "./mutants-journal.mjs";
 import { limitMutants } from "./mutants-limits.mjs";
 import { readMutants } from "./mutants-read.mjs";
 import { repairMutants } from "./mutants-repair.mjs";
+import { rollbackMutants } from "./mutants-rollback.mjs";
 import { transferMutants } from "./mutants-transfer.mjs";
 import { trashMutants } from "./mutants-trash.mjs";
 
@@ -28,6 +29,7 @@ export function allMutants() {
     ...readMutants,
     ...createMutants,
     ...repairMutants,
+    ...rollbackMutants,
     ...limitMutants,
     ...trashMutants,
     ...transferMutants,

@@ -7,6 +7,7 @@
 
 import { createHash } from "node:crypto";
 import type { FenceableStore } from "../backends/directory/fence.js";
+import type { StoreLocation } from "../backends/directory/layout.js";
 import { SessionStoreError } from "../errors.js";
 import { openChecked, readWhole, shortWrite } from "../fs/checked-file.js";
 import { Pace } from "../fs/pace.js";
@@ -16,6 +17,7 @@ import { jsonEqual } from "../sessions/json-equal.js";
 import { parseLegacyText } from "../sessions/legacy-text.js";
 import { countOf } from "./legacy-content.js";
 import type { Fingerprint } from "./legacy-file.js";
+import { directoryPathOf } from "./result.js";
 
 export interface Inventory {
   /** Of every session that can be read, in the order of their code units. */
@@ -27,18 +29,44 @@ export interface Inventory {
 }
 
 /** Reads every session once. */
-export async function takeInventory(store: FenceableStore): Promise<Inventory> {
+export async function takeInventory(store: Pick<FenceableStore, "snapshot">): Promise<Inventory> {
   const keys: string[] = [];
   const damaged: { key: string | undefined; problem: string }[] = [];
   let bytes = emptyText.length;
   const snapshot = store.snapshot((key, error) => damaged.push({ key, problem: error.problem }));
   for await (const { key, entry } of snapshot) {
     keys.push(key);
-    bytes += Buffer.byteLength(formatSession(key, entry), "utf8") + separator.length;
+    bytes += bytesOf(key, entry) + separator.length;
   }
   // The first session has no comma before it; the last one has a line break behind it.
   keys.sort((left, right) => (left < right ? -1 : 1));
   return { keys, bytes, damaged };
+}
+
+/** A session of 16 MiB may be far longer than any string, once each of its numbers has a line of its own. */
+function bytesOf(key: string, entry: unknown): number {
+  try {
+    return Buffer.byteLength(formatSession(key, entry), "utf8");
+  } catch (error) {
+    if (error instanceof RangeError) return Number.POSITIVE_INFINITY;
+    throw error;
+  }
+}
+
+/** Throws `limit_exceeded` when no program could read the file. */
+export function requireReadable({ bytes }: Pick<Inventory, "bytes">, location: StoreLocation): void {
+  if (bytes <= limitCaps.legacyFileBytes) return;
+  const size = Number.isFinite(bytes) ? `${bytes} bytes` : "more bytes than can be counted";
+  throw new SessionStoreError(
+    "limit_exceeded",
+    `the sessions make a file of ${size}; a legacy file can have ${limitCaps.legacyFileBytes}, because programs read it as one text`,
+    {
+      operation: "roll back",
+      path: directoryPathOf(location),
+      onDisk: "Nothing was changed: the store is as it was.",
+      nextStep: "Remove sessions that are no longer needed, or large fields of them, then try again.",
+    },
+  );
 }
 
 const emptyText = "{}";

@@ -35,14 +35,14 @@ import { fromSystemError, SessionStoreError, type SessionStoreErrorCode, shorten
 import { freeBackupName } from "../fs/backup-name.js";
 import { nodePort } from "../fs/node-port.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
-import { defaultLimits, type Limits, limitCaps } from "../limits.js";
+import { defaultLimits, type Limits } from "../limits.js";
 import { checkOptions, invalidOption } from "../options.js";
 import { countOf } from "./legacy-content.js";
 import type { Fingerprint } from "./legacy-file.js";
 import { legacyLockWaitMs, underLegacyLock } from "./legacy-lock.js";
 import { setVersionsAside } from "./original.js";
 import { directoryPathOf, legacyPathOf } from "./result.js";
-import { type Inventory, takeInventory, verifyExport, writeExport } from "./rollback-export.js";
+import { type Inventory, requireReadable, takeInventory, verifyExport, writeExport } from "./rollback-export.js";
 import {
   hasRollbackMarker,
   type RollbackDetails,
@@ -188,18 +188,7 @@ class Rollback {
   private assertPossible(parent: Directory, inventory: Inventory): void {
     refuseDamaged(inventory, this.location);
     const { bytes } = inventory;
-    if (bytes > limitCaps.legacyFileBytes) {
-      throw new SessionStoreError(
-        "limit_exceeded",
-        `the sessions make a file of ${bytes} bytes; a legacy file can have ${limitCaps.legacyFileBytes}, because programs read it as one text`,
-        {
-          operation: "roll back",
-          path: directoryPathOf(this.location),
-          onDisk: unchanged,
-          nextStep: "Remove sessions that are no longer needed, or large fields of them, then try again.",
-        },
-      );
-    }
+    requireReadable(inventory, this.location);
     const { freeBytes } = this.port.statFileSystem(parent);
     if (freeBytes >= bytes) return;
     throw new SessionStoreError("disk_full", `this needs ${bytes} bytes on the disk, ${freeBytes} are free`, {
