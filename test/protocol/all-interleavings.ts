@@ -7,7 +7,24 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type Pair, pairs, runPair } from "./pairs.js";
+import type { Step } from "../sim/scheduler.js";
+import { openInEverySchedule } from "../unit/migrate/interleaved-openings.js";
+import { rollbackPairs, runRollbackPair } from "../unit/migrate/rollback-pairs.js";
+import { pairs as protocolPairs, runPair } from "./pairs.js";
+
+type IsSwitchPoint = (step: Step, number: number, result: { replay: string }) => boolean;
+
+interface Pair {
+  readonly name: string;
+  /** Runs every schedule whose switches lie at chosen points; says how many there were. */
+  readonly run: (switchesMax: number, isChosen: IsSwitchPoint) => Promise<number>;
+}
+
+const pairs: readonly Pair[] = [
+  ...protocolPairs.map((pair) => ({ name: pair.name, run: runPair.bind(undefined, pair) })),
+  { name: "migration and migration", run: openInEverySchedule },
+  ...rollbackPairs.map((pair) => ({ name: pair.name, run: runRollbackPair.bind(undefined, pair) })),
+];
 
 const processes = 2;
 
@@ -36,7 +53,7 @@ async function runWhole(pair: Pair): Promise<void> {
 /** The schedules whose first switch is one of this part; the one without a switch is run by each. */
 function runPart(pair: Pair, part: number): Promise<number> {
   let first = 0;
-  return runPair(pair, switchesMax, (_step, _number, { replay }) => {
+  return pair.run(switchesMax, (_step, _number, { replay }) => {
     if (replay.includes(">")) return true;
     first += 1;
     return first % processes === part;

@@ -2,60 +2,23 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SimulatedMachine } from "../../sim/machine.js";
+import type { SimulatedMachine } from "../../sim/machine.js";
 import { SeededRandom } from "../../sim/random.js";
 import { randomSchedule, type Schedule } from "../../sim/schedule.js";
-import { enumerateSchedules, type ProgramSpec, runInterleaved } from "../../sim/scheduler.js";
+import { type ProgramSpec, runInterleaved } from "../../sim/scheduler.js";
+import {
+  makeMachine,
+  module,
+  opener,
+  openInEverySchedule,
+  openTogether,
+  originalsIn,
+  sessionsIn,
+} from "./interleaved-openings.js";
 import { legacyPath, legacyText } from "./interleaved-programs.js";
-import { locationOf, openAndReadAll } from "./support.js";
-
-const module = new URL("./interleaved-programs.js", import.meta.url);
-const opener = (more: Partial<ProgramSpec> = {}): ProgramSpec => ({ module, export: "opener", ...more });
-
-function makeMachine(): SimulatedMachine {
-  const machine = new SimulatedMachine({ seed: 2 });
-  machine.makeDirectory("/home/agent");
-  machine.writeFile(legacyPath, legacyText(0));
-  return machine;
-}
-
-async function sessionsIn(machine: SimulatedMachine): Promise<Map<string, unknown>> {
-  const outcome = await machine.process("last").run((port) => openAndReadAll(port, locationOf(legacyPath)));
-  if (outcome.status === "failed") throw outcome.error;
-  assert.ok(outcome.status === "returned");
-  return outcome.value;
-}
-
-/** The legacy file and everything that was renamed aside. */
-function originalsIn(machine: SimulatedMachine): string[] {
-  const names = Object.keys(machine.dump()).filter((name) => /\/sessions\.json(\.bak\.\d+)?$/.test(name));
-  return names.map((name) => machine.readText(name));
-}
-
-async function openTogether(programs: readonly ProgramSpec[], schedule: Schedule) {
-  const machine = makeMachine();
-  const result = await runInterleaved<string[], string>({ machine, programs, schedule });
-  const where = `replay: ${result.replay}`;
-  for (const [index, outcome] of result.outcomes.entries()) {
-    if (outcome.status === "failed") assert.fail(`${where}: ${outcome.error.stack}`);
-    if (outcome.status !== "returned") continue;
-    for (const key of ["main", "other", `p${index}`]) assert.ok(outcome.value.includes(key), `${where}: sees ${key}`);
-  }
-  const sessions = await sessionsIn(machine);
-  for (const { event } of result.events) assert.deepEqual(sessions.get(event), { by: event }, where);
-  assert.deepEqual(sessions.get("main"), { write: 0 }, where);
-  assert.deepEqual(originalsIn(machine), [legacyText(0)], where);
-  assert.ok(!machine.exists(legacyPath), where);
-  return result;
-}
-
-/** Where it matters who comes first: looks at names, changes of names, locks. */
-const decisive = ["rename", "statName", "tryLock", "unlock", "openDirectory", "makeDirectory"];
 
 test("two processes that open a legacy store, with two switches where it matters, both see every session", async () => {
-  let runs = 0;
-  const run = (schedule: Schedule) => openTogether([opener(), opener()], schedule);
-  for await (const _ of enumerateSchedules(run, 2, ({ method }) => decisive.includes(method))) runs += 1;
+  const runs = await openInEverySchedule(2);
   assert.ok(runs > 15, `${runs} runs`);
 });
 
