@@ -32,6 +32,7 @@ async function main(): Promise<number> {
   const outcomes = new Map<Backend, Outcome>();
   for (const backend of backends) {
     console.log(`\n${titles[backend]}, ${sessions} sessions; the parent holds its update for ${holdSeconds} s`);
+    if (backend === "json") console.log("  This takes minutes: each change writes the whole file anew.");
     const directory = mkdtempSync(path.join(os.tmpdir(), "sessiondir-fan-out-"));
     try {
       const outcome = await runScenario({
