@@ -35,8 +35,6 @@ CREATE TABLE sessiondir_session (
   committed_us bigint NOT NULL,
   -- JSON: commitId, actor, reason.
   origin text,
-  -- The entry as JSON text, exactly as the client wrote it. NULL: removed (a tombstone for the change feed).
-  doc text,
   -- JSON list of earlier transcripts.
   generations text,
   -- JSON of what a list shows.
@@ -47,8 +45,11 @@ CREATE TABLE sessiondir_session (
   kind text COLLATE "C",
   channel text COLLATE "C",
   search text COLLATE "C",
+  -- The entry as JSON text, exactly as the client wrote it. NULL: removed (a tombstone for the change feed). The last
+  -- column, because of an update on the same page only what lies between the first and the last difference is logged.
+  doc text,
   PRIMARY KEY (store, key)
-);
+) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX sessiondir_session_feed ON sessiondir_session (store, lane, rev);
 CREATE INDEX sessiondir_session_recent ON sessiondir_session (store, recency, key) WHERE doc IS NOT NULL;
 CREATE INDEX sessiondir_session_tombstones ON sessiondir_session (store, committed_us) WHERE doc IS NULL;
