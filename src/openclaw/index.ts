@@ -10,6 +10,7 @@ export {
   discoverSessionStores,
   discoverSessionStoresSync,
 } from "../discovery/stores.js";
+export * from "./acp.js";
 export * from "./agent-config.js";
 export * from "./archives.js";
 export * from "./artifacts.js";
@@ -29,10 +30,21 @@ export {
 export * from "./durations.js";
 export * from "./entry.js";
 export * from "./expiring-cache.js";
+export * from "./gateway-store.js";
 export * from "./group.js";
 export * from "./json-files.js";
 export * from "./key-normalization.js";
 export * from "./legacy-keys.js";
+export {
+  clearSessionStoreCaches,
+  type LoadSessionStoreOptions,
+  loadSessionStore,
+  loadSessionStoreSummary,
+  readSessionEntry,
+  readSessionStoreReadOnly,
+  readSessionUpdatedAt,
+  type SessionStoreSummaryEntry,
+} from "./load.js";
 export { setSessionStoreLogger } from "./log.js";
 export * from "./main-session.js";
 export {
@@ -54,8 +66,10 @@ export { isBlockedObjectKey } from "./prototype-keys.js";
 export * from "./reset.js";
 export * from "./reset-preserved-selection.js";
 export * from "./rotate.js";
+export { saveSessionStore } from "./save.js";
 export * from "./session-cache.js";
 export * from "./session-dirs.js";
+export * from "./session-file.js";
 export * from "./session-key.js";
 export {
   deriveSessionChatTypeFromKey,
@@ -73,13 +87,18 @@ export {
   type SessionKeyChatType,
   type ThreadSessionKeysParams,
 } from "./session-key-kinds.js";
+export { closeSessionStores } from "./shared-handles.js";
 export * from "./stable-stringify.js";
 export * from "./startup.js";
+export * from "./store-migration.js";
 export * from "./store-normalize.js";
 export * from "./strings.js";
-export * from "./subagent-depth.js";
+export type { SessionDepthEntry, SessionDepthStore, SubagentDepthOptions } from "./subagent-depth.js";
 export * from "./targets.js";
 export * from "./thread-info.js";
 export * from "./transcript-files.js";
 export * from "./transcript-mirror.js";
 export * from "./types.js";
+export { updateSessionStore } from "./update.js";
+export * from "./update-entry.js";
+export * from "./write-options.js";

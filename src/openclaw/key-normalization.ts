@@ -7,6 +7,7 @@ import { canonicalizeMainSessionAlias, resolveMainSessionKey } from "./main-sess
 import { ownValue } from "./prototype-keys.js";
 import { DEFAULT_MAIN_KEY, normalizeAgentId, normalizeMainKey, parseAgentSessionKey } from "./session-key.js";
 import { normalizeLowercaseStringOrEmpty } from "./strings.js";
+import { trackedViewOf } from "./tracked-view.js";
 import type { OpenClawConfig, SessionEntry } from "./types.js";
 
 export { deriveSessionKey, normalizeExplicitSessionKey, resolveSessionKey } from "./derive-session-key.js";
@@ -42,7 +43,8 @@ export function resolveSessionStoreEntry<Entry extends { updatedAt?: number } = 
   if (existing === undefined && trimmedKey !== normalizedKey) {
     existing = ownValue(store, trimmedKey) ?? undefined;
   }
-  for (const key of Object.keys(store)) {
+  // A view of a store knows the spellings without a look at every session.
+  for (const key of trackedViewOf(store)?.spellingsOf(normalizedKey) ?? Object.keys(store)) {
     if (key === normalizedKey || normalizeStoreSessionKey(key) !== normalizedKey) continue;
     legacyKeys.push(key);
     const candidate = ownValue(store, key) ?? undefined;

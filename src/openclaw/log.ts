@@ -12,6 +12,11 @@ export function setSessionStoreLogger(next: Logger | undefined): void {
   logger = next;
 }
 
+/** Whether anybody hears what is logged. */
+export function hasLogger(): boolean {
+  return logger !== undefined;
+}
+
 export function logInfo(message: string, fields: Record<string, unknown> = {}): void {
   logger?.info?.(message, fields);
 }

@@ -34,6 +34,15 @@ export interface OpenDoubts {
   readonly strandedSegments: readonly number[];
 }
 
+/** Told of what happens to a view, in order. Never throws. */
+export interface ViewFollower {
+  /** Before a commit is applied: what it changes can still be read as it was. */
+  beforeCommit?(record: CommitRecord): void;
+  afterCommit?(record: CommitRecord): void;
+  /** The view is about to be built anew: nobody will be told what happened in between. */
+  reset(): void;
+}
+
 const absentBase: BaseState = { version: 0, record: originStamp.record, entry: undefined };
 const rebuildAttemptsMax = 50;
 /** How often the manifest is looked at, at most, to see whether older segments have been checkpointed. */
@@ -53,6 +62,8 @@ export class View {
   onCommit: ((record: CommitRecord) => void) | undefined;
   /** Called when the view was rebuilt after sleeping through rotations: what was derived from it is void. */
   onReset: (() => void) | undefined;
+  /** Those who keep something that was derived from the view: readers at one version, tables of all sessions. */
+  readonly followers = new Set<ViewFollower>();
 
   private readonly incarnation: string;
   private readonly openMode: "read" | "append";
@@ -76,6 +87,7 @@ export class View {
 
   /** Builds the view from what is on disk. Listing first, entry files after (P5). */
   rebuild(): OpenDoubts {
+    for (const follower of this.followers) follower.reset();
     for (let attempt = 0; attempt < rebuildAttemptsMax; attempt += 1) {
       this.dropAll();
       const names = this.files.listSegments();
@@ -242,7 +254,9 @@ export class View {
     this.last = { version: record.lastVersion, record: record.lastRecord };
     segment.lastVersion = record.lastVersion;
     // It holds states of commits that this view never saw.
-    if (isAhead) this.onReset?.();
+    if (!isAhead) return;
+    this.onReset?.();
+    for (const follower of this.followers) follower.reset();
   }
 
   /**
@@ -261,6 +275,7 @@ export class View {
 
   /** Adds a commit to the overlay, also one of our own that was appended just now. */
   applyCommit(segment: LiveSegment, record: CommitRecord, lineBytes: number): void {
+    for (const follower of this.followers) follower.beforeCommit?.(record);
     segment.overlay.addCommit(record, lineBytes, (key) => this.latestChange(key));
     segment.lastVersion = record.version;
     segment.firstCommitMs ??= record.timeMs;
@@ -268,6 +283,7 @@ export class View {
     // A cached older entry stays: it is the base that a patch is put together on.
     for (const operation of record.operations) if (operation.type !== "patch") this.cache.delete(operation.key);
     this.onCommit?.(record);
+    for (const follower of this.followers) follower.afterCommit?.(record);
   }
 
   /** Goes on in a segment that this process created as the successor, under the commit lock. */

@@ -1,0 +1,133 @@
+/**
+ * Saving a whole store: what was given takes the place of what is there. The last writer wins, session by session, and
+ * what a save leaves out is removed - into the trash of a directory store. Only what differs is written, as one commit.
+ */
+
+import { SessionStoreError } from "../errors.js";
+import { defaultLimits } from "../limits.js";
+import { nowMs } from "./ambient.js";
+import { maintenanceOf } from "./configured-maintenance.js";
+import { enforceSessionDiskBudget, type SessionDiskBudgetSweepResult } from "./disk-budget.js";
+import { toChanges } from "./entry-changes.js";
+import { normalizeStoreSessionKey } from "./key-normalization.js";
+import { isCopyOfUnreadable, readStore } from "./load.js";
+import { logInfo, logWarning } from "./log.js";
+import { capEntryCount, getActiveSessionMaintenanceWarning, pruneStaleEntries } from "./maintenance.js";
+import { ownValue } from "./prototype-keys.js";
+import type { ReadSource, StoredSession } from "./read-sources.js";
+import { type SharedStore, sharedStore } from "./shared-handles.js";
+import { normalizeSessionStore } from "./store-normalize.js";
+import { type TouchedSession, toCallerEntry } from "./tracked-view.js";
+import type { SessionEntry } from "./types.js";
+import { commitChanges, Patience } from "./update.js";
+import { archiveTranscripts, type Removed, tellWarning } from "./write-maintenance.js";
+import type { SaveSessionStoreOptions, SessionMaintenanceApplyReport } from "./write-options.js";
+
+type Store = Record<string, SessionEntry>;
+
+/**
+ * Makes the store what `store` says. Entries are normalised in place, and with `mode: "enforce"` maintenance takes out of
+ * the caller's object what it removes. Sets no `updatedAt`. A save that changes nothing writes nothing, and does not
+ * take a legacy file over. A session that is damaged on the disk stays: leaving it out does not remove it, and giving it
+ * anew rejects with `entry_damaged`.
+ */
+export async function saveSessionStore(
+  storePath: string,
+  store: Store,
+  opts: SaveSessionStoreOptions = {},
+): Promise<void> {
+  const shared = sharedStore(storePath);
+  normalizeSessionStore(store);
+  const keepUnknown = isCopyOfUnreadable(store);
+  const done = opts.skipMaintenance === true ? undefined : await maintainInPlace(shared, store, opts);
+  await shared.use(async () => {
+    // Opening a store that is a directory already merges what an older program wrote beside it.
+    if (shared.form() === "directory") await shared.open();
+    const touched = readBase(shared, (source) => compareWith(source, store, keepUnknown));
+    const changes = toChanges(touched, { limits: defaultLimits }).map((change) => ({ ...change, isReliedOn: false }));
+    await commitChanges(shared, changes, new Patience(shared), "overwrite");
+  });
+  if (done === undefined) return;
+  const ids = new Set(Object.values(store).flatMap((entry) => (entry?.sessionId ? [entry.sessionId] : [])));
+  if (done.report.mode === "enforce") await archiveTranscripts(shared, done.removed, ids, maintenanceOf(opts));
+  await opts.onMaintenanceApplied?.(done.report);
+}
+
+function readBase<Result>(shared: SharedStore, read: (source: ReadSource) => Result): Result {
+  try {
+    return readStore(shared.storePath, read);
+  } catch (error) {
+    // An unreadable file holds nothing to compare with; the first write sets it aside.
+    if (!(error instanceof SessionStoreError && error.code === "invalid_legacy")) throw error;
+    return read({ kind: "legacy", read: () => undefined, names: () => [], spellings: () => [], close() {} });
+  }
+}
+
+function compareWith(source: ReadSource, store: Store, keepUnknown: boolean): Map<string, TouchedSession> {
+  const touched = new Map<string, TouchedSession>();
+  for (const name of Object.keys(store)) {
+    const stored = source.read(name);
+    // The caller's object is normalised already, so a stored entry in an older form counts as changed.
+    touched.set(name, toTouched(stored, ownValue(store, name)));
+  }
+  const given = new Set(Object.keys(store).map(normalizeStoreSessionKey));
+  for (const name of source.names()) {
+    if (touched.has(name)) continue;
+    const isGiven = given.has(normalizeStoreSessionKey(name));
+    if (keepUnknown && !isGiven) continue;
+    try {
+      touched.set(name, toTouched(source.read(name), undefined));
+    } catch (error) {
+      const isDamaged = error instanceof SessionStoreError && error.code === "entry_damaged";
+      if (!isDamaged || isGiven) throw error;
+    }
+  }
+  return touched;
+}
+
+function toTouched(stored: StoredSession | undefined, left: unknown): TouchedSession {
+  return { stored, found: stored && toCallerEntry(stored.entry), left, isReliedOn: false };
+}
+
+interface Maintained {
+  readonly report: SessionMaintenanceApplyReport;
+  readonly removed: readonly Removed[];
+}
+
+/** The whole store is at hand, so the rules are applied to it as they are. */
+async function maintainInPlace(shared: SharedStore, store: Store, opts: SaveSessionStoreOptions): Promise<Maintained> {
+  const config = maintenanceOf(opts);
+  const { activeSessionKey } = opts;
+  const beforeCount = Object.keys(store).length;
+  const removed: Removed[] = [];
+  let pruned = 0;
+  let capped = 0;
+  if (config.mode === "warn" && activeSessionKey !== undefined) {
+    const { pruneAfterMs, maxEntries } = config;
+    const params = { store, activeSessionKey, pruneAfterMs, maxEntries, nowMs: nowMs() };
+    const warning = getActiveSessionMaintenanceWarning(params);
+    if (warning !== null) await tellWarning(warning, opts);
+  }
+  if (config.mode === "enforce") {
+    const note = (gone: Removed) => void removed.push(gone);
+    const active = activeSessionKey ?? "";
+    const preserveKeys = new Set([active, normalizeStoreSessionKey(active)]);
+    pruned = pruneStaleEntries(store, config.pruneAfterMs, { onPruned: note, preserveKeys });
+    capped = capEntryCount(store, config.maxEntries, { onCapped: note, preserveKeys });
+  }
+  let diskBudget: SessionDiskBudgetSweepResult | null = null;
+  try {
+    diskBudget = await enforceSessionDiskBudget({
+      store,
+      storePath: shared.storePath,
+      ...(activeSessionKey === undefined ? {} : { activeSessionKey }),
+      maintenance: config,
+      warnOnly: config.mode === "warn",
+      log: { info: logInfo, warn: logWarning },
+    });
+  } catch (error) {
+    logWarning(`the disk budget could not be checked: ${String(error)}`, { path: shared.storePath });
+  }
+  const afterCount = Object.keys(store).length;
+  return { report: { mode: config.mode, beforeCount, afterCount, pruned, capped, diskBudget }, removed };
+}

@@ -1,0 +1,305 @@
+/**
+ * `updateSessionStore`, and what every other write is made of: run a callback on a view of one state of the store, find
+ * what it changed, and commit that on the condition that what it relied on is still as it was.
+ *
+ * No lock is held and nothing is queued while a callback runs: it may await for minutes, and update the same store from
+ * within, without holding up anybody or waiting for itself. **The callback runs again** when others changed what it
+ * relied on - a session that it read by name and did not change, or a field that it changed too -, at most until
+ * `conflictWaitMs` have passed since the first conflict; then the call rejects with `conflict`. Changes of other
+ * sessions, and of other fields of the same session, are merged without running it again. It also runs again, once and
+ * on an ordinary object, when it tried to clone the view (`structuredClone`), which no proxy allows.
+ */
+
+import { ReadPointLostError } from "../backends/directory/read-point.js";
+import type { Backend, CommitRequest, Operation, VersionToken } from "../contract.js";
+import { SessionStoreError } from "../errors.js";
+import { defaultLimits } from "../limits.js";
+import { generationsAfter } from "../sessions/generations.js";
+import { jsonEqual } from "../sessions/json-equal.js";
+import { operationFor } from "../store-writes.js";
+import { rebase, type SessionChange, toChanges } from "./entry-changes.js";
+import { logWarning } from "./log.js";
+import { MapSource, type ReadSource, type StoredSession } from "./read-sources.js";
+import { conflictWaitMs, type SharedStore, sharedStore } from "./shared-handles.js";
+import { TrackedView } from "./tracked-view.js";
+import type { SessionEntry } from "./types.js";
+import { setUnreadableFileAside } from "./unreadable-file.js";
+import { maintainAfterWrite } from "./write-maintenance.js";
+import type { SaveSessionStoreOptions } from "./write-options.js";
+
+type Store = Record<string, SessionEntry>;
+
+/**
+ * Lets `mutator` change the store in place and writes what it changed; resolves with what it returned. A mutator that
+ * throws changes nothing. A session that had ACP metadata keeps it, unless its key is in `allowDropAcpMetaSessionKeys`,
+ * the mutator gave it other metadata, or removed the session. What is as it was is not written.
+ *
+ * Sessions that the mutator read by name or wrote are validated at the commit; those that it only met while enumerating
+ * the store are not. All of it is one commit. See the top of this file for when the mutator runs again.
+ */
+export async function updateSessionStore<T>(
+  storePath: string,
+  mutator: (store: Store) => T | Promise<T>,
+  opts: SaveSessionStoreOptions = {},
+): Promise<T> {
+  return runUpdate(sharedStore(storePath), mutator, opts);
+}
+
+/** The same on a store that is at hand. */
+export function runUpdate<T>(
+  shared: SharedStore,
+  mutator: (store: Store) => T | Promise<T>,
+  opts: SaveSessionStoreOptions = {},
+): Promise<T> {
+  return shared.use(async () => {
+    const patience = new Patience(shared);
+    let usePlain = mentionsCloning(mutator);
+    for (;;) {
+      const run = await runOnce(shared, mutator, usePlain, opts);
+      if (run.outcome === "clone") usePlain = true;
+      else if (run.outcome === "done") {
+        const outcome = await commitChanges(shared, run.changes, patience, "rerun");
+        if (outcome !== "rerun") {
+          if (outcome !== "nothing" || shared.form() === "directory") await maintainAfterWrite(shared, opts);
+          return run.value;
+        }
+      }
+      await patience.pause();
+    }
+  });
+}
+
+type Run<T> =
+  | { readonly outcome: "done"; readonly value: T; readonly changes: readonly SessionChange[] }
+  /** The state that it began with can no longer be told in full. */
+  | { readonly outcome: "lost" }
+  | { readonly outcome: "clone" };
+
+async function runOnce<T>(
+  shared: SharedStore,
+  mutator: (store: Store) => T | Promise<T>,
+  usePlain: boolean,
+  opts: SaveSessionStoreOptions,
+): Promise<Run<T>> {
+  const source = await sourceForUpdate(shared);
+  const watched = new WatchedSource(source);
+  try {
+    const view = new TrackedView(watched);
+    const value = await mutator(usePlain ? view.plain() : view.store);
+    if (watched.isLost) return { outcome: "lost" };
+    const rules = { limits: defaultLimits, allowDropAcpMetaSessionKeys: opts.allowDropAcpMetaSessionKeys };
+    return { outcome: "done", value, changes: toChanges(view.touched(), rules) };
+  } catch (error) {
+    if (watched.isLost) return { outcome: "lost" };
+    if (!usePlain && isCloneError(error)) return { outcome: "clone" };
+    throw error;
+  } finally {
+    source.close();
+  }
+}
+
+/** Notes when a read could not be answered as of the view's version: a callback might swallow the error. */
+class WatchedSource implements ReadSource {
+  readonly #source: ReadSource;
+  isLost = false;
+
+  constructor(source: ReadSource) {
+    this.#source = source;
+  }
+
+  get kind(): ReadSource["kind"] {
+    return this.#source.kind;
+  }
+
+  read(name: string): StoredSession | undefined {
+    return this.#guard(() => this.#source.read(name));
+  }
+
+  names(): readonly string[] {
+    return this.#guard(() => this.#source.names());
+  }
+
+  spellings(key: string): readonly string[] {
+    return this.#source.spellings(key);
+  }
+
+  close(): void {
+    this.#source.close();
+  }
+
+  #guard<Result>(read: () => Result): Result {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof ReadPointLostError) this.isLost = true;
+      throw error;
+    }
+  }
+}
+
+/** The engine says it in one of two ways, `v8.serialize` with the second. */
+function isCloneError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === "DataCloneError" || /could not be cloned/.test(error.message);
+}
+
+/** Spares the second run where the text of the callback shows that it clones. A guess: a wrong one costs time only. */
+function mentionsCloning(mutator: unknown): boolean {
+  return /\bstructuredClone\b|\bserialize\b|\bpostMessage\b/.test(Function.prototype.toString.call(mutator));
+}
+
+/**
+ * The state a callback begins with. A store that was not taken over yet is read as it lies there: only a callback that
+ * changes something makes a directory of it.
+ */
+async function sourceForUpdate(shared: SharedStore): Promise<ReadSource> {
+  const form = shared.form();
+  if (form === "directory" || form === "rolled_back") {
+    const backend = await openForWriting(shared);
+    return backend.kind === "directory" ? shared.source() : jsonSource(backend);
+  }
+  try {
+    return shared.source();
+  } catch (error) {
+    if (!(error instanceof SessionStoreError && error.code === "invalid_legacy")) throw error;
+    return MapSource.ofLegacy({});
+  }
+}
+
+async function jsonSource(backend: Backend): Promise<ReadSource> {
+  const sessions = new Map<string, StoredSession>();
+  for await (const { key, entry, version } of await backend.scan()) sessions.set(key, { entry, version });
+  return new MapSource("json", sessions);
+}
+
+/** Opens the store; an unreadable legacy file in its place is first renamed aside. */
+async function openForWriting(shared: SharedStore): Promise<Backend> {
+  try {
+    return await shared.open();
+  } catch (error) {
+    if (!(error instanceof SessionStoreError && error.code === "invalid_legacy")) throw error;
+    const aside = await setUnreadableFileAside(shared.port, shared.location);
+    if (aside === undefined) throw error;
+    logWarning("an unreadable session store was set aside before the first write", { path: shared.storePath, aside });
+    return shared.open();
+  }
+}
+
+/** What to do when others changed what a change was made on. */
+export type OnConflict = "rerun" | "overwrite";
+
+/**
+ * Writes the changes as one commit. "rerun": they no longer fit what is stored, and nothing was written. Opens the store
+ * - takes a legacy file over - only when there is something to write.
+ */
+export async function commitChanges(
+  shared: SharedStore,
+  changes: readonly SessionChange[],
+  patience: Patience,
+  onConflict: OnConflict,
+): Promise<"written" | "nothing" | "rerun"> {
+  if (changes.every(({ next }) => next === "unchanged")) return "nothing";
+  const backend = await openForWriting(shared);
+  let current: readonly SessionChange[] | "rerun" = await withVersions(backend, changes, onConflict);
+  for (;;) {
+    if (current === "rerun") return "rerun";
+    const request = toRequest(shared, backend, current);
+    if (request.operations.length === 0) return "nothing";
+    const result = await backend.commit(request);
+    if (result.status === "committed") return "written";
+    current = rebaseAll(current, result.current, onConflict);
+    if (current !== "rerun") await patience.pause();
+  }
+}
+
+/** Sessions that were read from a legacy file have versions only now. */
+async function withVersions(
+  backend: Backend,
+  changes: readonly SessionChange[],
+  onConflict: OnConflict,
+): Promise<readonly SessionChange[] | "rerun"> {
+  const unknown = changes.filter(({ base }) => base !== undefined && base.version === undefined).map(({ key }) => key);
+  if (unknown.length === 0) return changes;
+  const found = await backend.read(unknown);
+  const different = new Map<string, StoredSession | undefined>();
+  const same: SessionChange[] = changes.map((change) => {
+    if (change.base === undefined || change.base.version !== undefined) return change;
+    const latest = found.get(change.key);
+    if (latest === undefined || !jsonEqual(latest.entry, change.base.entry)) different.set(change.key, latest);
+    return latest === undefined ? change : { ...change, base: { ...change.base, version: latest.version } };
+  });
+  return rebaseAll(same, different, onConflict);
+}
+
+function rebaseAll(
+  changes: readonly SessionChange[],
+  latest: ReadonlyMap<string, StoredSession | undefined>,
+  onConflict: OnConflict,
+): readonly SessionChange[] | "rerun" {
+  const rebased: SessionChange[] = [];
+  for (const change of changes) {
+    if (!latest.has(change.key)) {
+      rebased.push(change);
+      continue;
+    }
+    const now = latest.get(change.key);
+    const next = onConflict === "overwrite" ? { ...change, base: now } : rebase(change, now);
+    if (next === "overlap") return "rerun";
+    rebased.push(next);
+  }
+  return rebased;
+}
+
+function toRequest(shared: SharedStore, backend: Backend, changes: readonly SessionChange[]): CommitRequest {
+  const expected = new Map<string, VersionToken | null>();
+  const operations: Operation[] = [];
+  for (const { key, base, next, isReliedOn } of changes) {
+    if (isReliedOn || next !== "unchanged") expected.set(key, base?.version ?? null);
+    if (next === "unchanged") continue;
+    if (next === undefined) {
+      if (base !== undefined) operations.push({ type: "remove", key, purge: false });
+      continue;
+    }
+    const operation = operationFor(key, base?.entry, next, defaultLimits.entryBytes);
+    if (operation === undefined) continue;
+    const generations =
+      base === undefined || !backend.capabilities.generations
+        ? undefined
+        : generationsAfter(base, next, { endedMs: shared.port.nowMs() });
+    operations.push(generations === undefined ? operation : { ...operation, generations });
+  }
+  return { operations, expected };
+}
+
+const pauseMsMax = 8;
+
+/** How long one call goes on after conflicts. The time before the first one does not count. */
+export class Patience {
+  readonly #shared: SharedStore;
+  #firstMs: number | undefined;
+  #attempts = 0;
+
+  constructor(shared: SharedStore) {
+    this.#shared = shared;
+  }
+
+  /** A random moment that grows with the attempts. Throws `conflict` when it has been enough. */
+  async pause(): Promise<void> {
+    const { port } = this.#shared;
+    const nowMs = port.monotonicMs();
+    this.#firstMs ??= nowMs;
+    this.#attempts += 1;
+    if (this.#attempts > 2 && nowMs - this.#firstMs >= conflictWaitMs) {
+      throw new SessionStoreError("conflict", `others kept changing the same sessions: ${this.#attempts} attempts`, {
+        operation: "updateSessionStore",
+        path: this.#shared.storePath,
+        attempts: this.#attempts,
+        nextStep: "Make the callback faster, or let it change fewer fields.",
+      });
+    }
+    if (this.#attempts < 2) return;
+    const pauseMs = port.random() * Math.min(pauseMsMax, 0.25 * 2 ** this.#attempts);
+    if (pauseMs >= 0.5) await port.sleep(pauseMs);
+    else await port.yieldToEventLoop();
+  }
+}
