@@ -74,8 +74,7 @@ export const rollbackMutants = [
     file: rollback,
     find: "await this.port.syncDirectory(parent); return { ...written, name, keys };",
     replace: "return { ...written, name, keys };",
-    suite: crash,
-    test: "power loss at any port call",
+    suite: defences,
   },
   {
     name: "rollback: a file that was in the way is on the disk under its new name",
@@ -83,6 +82,8 @@ export const rollbackMutants = [
     find: "this.port.rename(parent, legacyName, parent, name); await this.port.syncDirectory(parent);",
     replace: "this.port.rename(parent, legacyName, parent, name);",
     suite: defences,
+    argument:
+      "two changes of one name come to the disk in their order on every file system we know; nothing promises it",
   },
   {
     name: "rollback: a file that appears at the last moment is not replaced",
@@ -125,7 +126,7 @@ export const rollbackMutants = [
     file: rollback,
     find: "if (freeBytes >= bytes) return;",
     replace: "return;",
-    suite: rollbackTests,
+    suite: defences,
   },
   {
     name: "rollback: the size is asked",

@@ -29,7 +29,7 @@ export interface Inventory {
 }
 
 /** Reads every session once. */
-export async function takeInventory(store: Pick<FenceableStore, "snapshot">): Promise<Inventory> {
+export async function takeInventory(store: FenceableStore): Promise<Inventory> {
   const keys: string[] = [];
   const damaged: { key: string | undefined; problem: string }[] = [];
   let bytes = emptyText.length;

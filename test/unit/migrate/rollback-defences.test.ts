@@ -9,7 +9,7 @@ import { lockNames } from "../../../src/backends/directory/layout.js";
 import type { Port } from "../../../src/fs/port.js";
 import { limitCaps } from "../../../src/limits.js";
 import { type RollbackResult, rollbackStore } from "../../../src/migrate/rollback.js";
-import { requireReadable, takeInventory } from "../../../src/migrate/rollback-export.js";
+import { requireReadable } from "../../../src/migrate/rollback-export.js";
 import { openBackend } from "../../../src/open-backend.js";
 import { checkOpenOptions } from "../../../src/open-options.js";
 import { HookedPort } from "../../protocol/simulated-store.js";
@@ -190,42 +190,6 @@ test("a directory that was moved while it was rolled back keeps every session, a
   }
 });
 
-test("a crash beside a stranger's file and an old marker, at any call, loses neither sessions nor the file", async () => {
-  const busy = async (inner: Port) => {
-    const port = withRenames(inner, (toName) => {
-      // It gives up at the last moment, and is undone.
-      if (toName === "sessions.json") throw Object.assign(new Error("EIO"), { code: "EIO" });
-    });
-    return rollbackStore(legacyPath, { port });
-  };
-  const programs = { restored: (port: Port) => rollbackStore(legacyPath, { port }), failed: busy };
-  for (const [outcome, program] of Object.entries(programs)) {
-    const fresh = await machineToRollBack("weak");
-    fresh.writeFile(legacyPath, stranger);
-    fresh.writeFile(markerPath, "{}");
-    fresh.syncAll();
-    const counting = fresh.fork().process();
-    const whole = await counting.run(program);
-    assert.ok(whole.status === "returned" && whole.value.outcome === outcome, JSON.stringify(whole));
-    const random = new SeededRandom(32);
-    for (let at = 40; at <= counting.calls + 1; at += 1) {
-      const machine = fresh.fork();
-      const process = machine.process("rollback");
-      process.crashAfter(at);
-      await process.run(program);
-      for (let image = 0; image < 3; image += 1) {
-        const rebooted = machine.powerLoss(random);
-        const what: string = `${outcome}: power loss ${image} at call ${at} of ${counting.calls}`;
-        assert.ok(Object.values(rebooted.dump()).includes(stranger), `${what}: the stranger's file is kept`);
-        await outwaitUnnamedLock(rebooted);
-        await assertWhole(rebooted, what);
-        const left = namesIn(rebooted).filter((name) => name.endsWith(".tmp"));
-        assert.deepEqual(left, [], what);
-      }
-    }
-  }
-});
-
 test("a marker of another rollback does not finish this one", async () => {
   const markerOf = async () => {
     const other = await machineToRollBack();
@@ -356,25 +320,31 @@ test("a fence that cannot be synced is cut off again", async () => {
   }
 });
 
+/** The export has another text when it is read back. */
+function changing(from: string, to: string): (machine: SimulatedMachine, inner: Port) => Port {
+  return (machine, inner) => {
+    const port = new HookedPort(inner);
+    let isWritten = false;
+    port.before = ({ method, path }) => {
+      if (method === "syncFile" && path.includes(".rollback-")) isWritten = true;
+      if (method !== "statName" && method !== "open") return;
+      if (!isWritten || !path.includes(".rollback-")) return;
+      const name = namesIn(machine).find((found) => found.includes(".rollback-"));
+      const text = machine.readText(`${home}/${name}`);
+      machine.writeFile(`${home}/${name}`, text.replace(from, to));
+    };
+    return port;
+  };
+}
+
 test("an export that the disk cut short or changed is noticed, and the store goes on", async () => {
   const ways: Record<string, (machine: SimulatedMachine, inner: Port) => Port> = {
     "cut short": (_machine, inner) => {
       const matches = ({ path }: PortCall) => path.includes(".rollback-");
       return new FailingPort(inner, { code: "short", methods: ["append"], matches, failAt: 1 });
     },
-    changed: (machine, inner) => {
-      const port = new HookedPort(inner);
-      let isWritten = false;
-      port.before = ({ method, path }) => {
-        if (method === "syncFile" && path.includes(".rollback-")) isWritten = true;
-        if (method !== "statName" && method !== "open") return;
-        if (!isWritten || !path.includes(".rollback-")) return;
-        const name = namesIn(machine).find((found) => found.includes(".rollback-"));
-        const text = machine.readText(`${home}/${name}`);
-        machine.writeFile(`${home}/${name}`, text.replace("the migration", "THE migration"));
-      };
-      return port;
-    },
+    changed: changing("the migration", "THE migration"),
+    "changed between two sessions": changing('": ', '" :'),
   };
   for (const [what, portOf] of Object.entries(ways)) {
     const machine = await machineToRollBack();
@@ -413,6 +383,36 @@ test("commits that are missing from the journal are never rolled back silently",
   assert.deepEqual([result.outcome, result.error?.code], ["failed", "store_damaged"]);
 });
 
+test("too little space is found before anything is changed", async () => {
+  const machine = await machineToRollBack();
+  const before = JSON.stringify(machine.dump());
+  const result = await run(machine, (inner) => {
+    const port = new HookedPort(inner);
+    const ask = port.statFileSystem.bind(port);
+    port.statFileSystem = (directory) => ({ ...ask(directory), freeBytes: 10 });
+    return rollbackStore(legacyPath, { port });
+  });
+  assert.deepEqual([result.outcome, result.error?.code], ["failed", "disk_full"]);
+  assert.equal(JSON.stringify(machine.dump()), before);
+});
+
+test("a marker that came to the disk before its export did is not believed beside a stranger's file", async () => {
+  const random = new SeededRandom(36);
+  let markers = 0;
+  for (let image = 0; image < 40; image += 1) {
+    const fresh = await machineToRollBack("weak");
+    const crashed = await killedAt(
+      fresh,
+      ({ method, path }) => method === "syncDirectory" && path === home && fresh.exists(markerPath),
+    );
+    crashed.writeFile(legacyPath, stranger);
+    const machine = crashed.powerLoss(random);
+    if (machine.exists(markerPath)) markers += 1;
+    await assertWhole(machine, `image ${image}`);
+  }
+  assert.ok(markers > 5, `${markers} images with a marker`);
+});
+
 // --- sizes ----------------------------------------------------------------------------------------------------------
 
 test("a file that no program could read is refused", async () => {
@@ -424,15 +424,57 @@ test("a file that no program could read is refused", async () => {
   assert.match(error.message, /a file of 536870912 bytes; a legacy file can have 536870911/);
 });
 
-test("a session whose text would be longer than any string is counted as too large, not a crash", async () => {
-  const toJSON = () => {
-    throw new RangeError("Invalid string length");
+test("a session whose text would be longer than any string makes a rollback refuse, not crash", async (context) => {
+  const machine = await machineToRollBack();
+  const before = JSON.stringify(machine.dump());
+  const { stringify } = JSON;
+  const fake = (value: unknown, replacer?: never, space?: number): string => {
+    const isHuge = space === 2 && typeof value === "object" && value !== null && "since" in value;
+    if (isHuge) throw new RangeError("Invalid string length");
+    return stringify(value, replacer, space);
   };
-  const snapshot = () =>
-    (async function* () {
-      yield { key: "huge", entry: { toJSON } };
-    })();
-  const inventory = await takeInventory({ snapshot } as never);
-  assert.equal(inventory.bytes, Number.POSITIVE_INFINITY);
-  await rejectsWith("limit_exceeded", (async () => requireReadable(inventory, location))());
+  const mocked = context.mock.method(JSON, "stringify", fake as never);
+  const result = await rollBackOn(machine);
+  mocked.mock.restore();
+  assert.deepEqual([result.outcome, result.error?.code], ["failed", "limit_exceeded"]);
+  assert.match(String(result.error?.message), /more bytes than can be counted/);
+  assert.equal(JSON.stringify(machine.dump()), before);
+});
+
+// --- all of it at every call: last, because it takes the longest ---------------------------------------------------
+
+test("a crash beside a stranger's file and an old marker, at any call, loses neither sessions nor the file", async () => {
+  const busy = async (inner: Port) => {
+    const port = withRenames(inner, (toName) => {
+      // It gives up at the last moment, and is undone.
+      if (toName === "sessions.json") throw Object.assign(new Error("EIO"), { code: "EIO" });
+    });
+    return rollbackStore(legacyPath, { port });
+  };
+  const programs = { restored: (port: Port) => rollbackStore(legacyPath, { port }), failed: busy };
+  for (const [outcome, program] of Object.entries(programs)) {
+    const fresh = await machineToRollBack("weak");
+    fresh.writeFile(legacyPath, stranger);
+    fresh.writeFile(markerPath, "{}");
+    fresh.syncAll();
+    const counting = fresh.fork().process();
+    const whole = await counting.run(program);
+    assert.ok(whole.status === "returned" && whole.value.outcome === outcome, JSON.stringify(whole));
+    const random = new SeededRandom(32);
+    for (let at = 40; at <= counting.calls + 1; at += 1) {
+      const machine = fresh.fork();
+      const process = machine.process("rollback");
+      process.crashAfter(at);
+      await process.run(program);
+      for (let image = 0; image < 3; image += 1) {
+        const rebooted = machine.powerLoss(random);
+        const what: string = `${outcome}: power loss ${image} at call ${at} of ${counting.calls}`;
+        assert.ok(Object.values(rebooted.dump()).includes(stranger), `${what}: the stranger's file is kept`);
+        await outwaitUnnamedLock(rebooted);
+        await assertWhole(rebooted, what);
+        const left = namesIn(rebooted).filter((name) => name.endsWith(".tmp"));
+        assert.deepEqual(left, [], what);
+      }
+    }
+  }
 });
