@@ -116,10 +116,10 @@ export async function runCrashSceneCase(seed: number): Promise<CaseReport> {
     const rounds = random.pick([1, 1, 2, 2, 2, 3]);
     for (let round = 0; round < rounds; round++) {
       const process = crashed.process(`round ${round}`);
-      const at = 1 + random.below(round === 0 ? calls + 1 : Math.min(calls, recoveryCallsMax));
-      process.crashAfter(at, { tear: random.chance(0.5) });
       // Another process than the one that died: it draws other names for its temporary files.
       for (let drawn = 0; drawn < round; drawn++) process.randomBytes(16);
+      const at = 1 + random.below(round === 0 ? calls + 1 : Math.min(calls, recoveryCallsMax));
+      process.crashAfter(at, { tear: random.chance(0.5) });
       const outcome = await process.run<unknown>(round === 0 ? scene.program : scene.recovery);
       if (round === 0) isDone = outcome.status === "returned";
       const isKill = round === rounds - 1 || random.chance(0.5);
