@@ -424,10 +424,10 @@ export const fsMutants = [
   },
   {
     name: "file-system: network file systems are refused",
-    file: "src/backends/directory/file-system.ts",
+    file: "src/fs/network-file-system.ts",
     find: "if (name === undefined) return;",
     replace: "return;",
-    suite: "test/unit/directory/file-system.test.ts",
+    suite: "test/unit/fs/network-file-system.test.ts",
   },
   {
     name: "file-system: asked when a store is opened for writing",

@@ -23,12 +23,12 @@ import type {
   Versioned,
 } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
+import { refuseNetworkFileSystem } from "../../fs/network-file-system.js";
 import { hasCode, type Port } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
 import { ActivityTable } from "./activity.js";
 import { ChangeFollower } from "./changes.js";
 import { checkStore } from "./check.js";
-import { refuseNetworkFileSystem } from "./file-system.js";
 import { lockNames, quarantineName, type StoreLocation, trashIdVersion, trashName } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { Manifest } from "./manifest.js";

@@ -26,6 +26,7 @@ import type {
   Versioned,
 } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
+import { refuseNetworkFileSystem } from "../../fs/network-file-system.js";
 import { type Directory, hasCode, type Port } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
 import { pageOfSummaries } from "../../sessions/query.js";
@@ -92,6 +93,7 @@ export class JsonBackend implements Backend {
   static async #open(port: Port, location: JsonLocation, options: JsonBackendOptions): Promise<JsonBackend> {
     const parent = options.readOnly ? openParent(port, location) : await openOrMakeParent(port, location.parentPath);
     try {
+      if (!options.readOnly) refuseNetworkFileSystem(port, parent, options.logger);
       const first = new ViewReader(port, parent, location, options);
       const view = first.current();
       const isMissing = port.statName(parent, location.legacyName) === undefined;

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { lockNames } from "../../../src/backends/directory/layout.js";
 import { kernelLockName, lockFileName } from "../../../src/backends/json/layout.js";
 import { staleMs } from "../../../src/backends/json/lock-protocol.js";
+import { HookedPort } from "../../protocol/simulated-store.js";
 import { CountingPort } from "../../sim/counting-port.js";
 import type { SimulatedMachine } from "../../sim/machine.js";
 import { rejectsWith } from "../../support/store-reading.js";
@@ -195,4 +196,26 @@ test("whoever takes the store over is waited for, and the error names the holder
   assert.match(error.message, /held by pid \d+ \(migrator\)/);
   migrator.kill();
   await commitPut(machine, store, "b", { n: 2 });
+});
+
+test("a kernel lock on a file that was replaced meanwhile does not count", async () => {
+  const machine = machineWith(before);
+  const store = await start(machine, "ours", { lockWaitMs: 200 });
+  await commitPut(machine, store, "first", {});
+  const path = `${home}/${kernelLockName("sessions.d")}`;
+  const migrator = machine.process("migrator");
+  const process = machine.process("late");
+  const port = new HookedPort(process);
+  let isReplaced = false;
+  port.before = ({ method, path: at }) => {
+    if (isReplaced || method !== "tryLock" || at !== path) return;
+    isReplaced = true;
+    machine.unlink(path);
+    const parent = migrator.openRoot(home);
+    assert.ok(migrator.tryLock(migrator.open(parent, kernelLockName("sessions.d"), "lock"), "exclusive"));
+  };
+  const backend = await machine.settle(openJson(port, { lockWaitMs: 200 }));
+  const commit = () => machine.settle(backend.commit(request([put("b", { n: 2 })])));
+  assert.match((await rejectsWith("lock_timeout", commit)).message, /\(migrator\)/);
+  assert.ok(isReplaced);
 });

@@ -9,9 +9,11 @@ import { nodePort } from "../../../src/fs/node-port.js";
 import { type OpenOptions, openSessionStore } from "../../../src/index.js";
 import { openBackend } from "../../../src/open-backend.js";
 import { checkOpenOptions } from "../../../src/open-options.js";
+import { HookedPort } from "../../protocol/simulated-store.js";
+import { SimulatedMachine } from "../../sim/machine.js";
 import { rejectsWith } from "../../support/store-reading.js";
 import { inTemporaryDirectory } from "../migrate/support.js";
-import { textOf } from "./support.js";
+import { livePath, openJson, textOf } from "./support.js";
 
 const text = textOf({ "agent:main:main": { n: 1 } });
 
@@ -160,3 +162,15 @@ test("the synchronous reader gives every entry as it is, and what was tolerated"
 function locationIn(parentPath: string) {
   return { parentPath, legacyName: "sessions.json", directoryName: "sessions.d" };
 }
+
+test("a network file system is refused by writers, as its locks do not hold between machines; readers may look", async () => {
+  const machine = new SimulatedMachine({ fileSystemType: 0x6969 });
+  machine.makeDirectory("/home/agent");
+  machine.writeFile(livePath, text);
+  const onLinux = (name: string) =>
+    Object.defineProperty(new HookedPort(machine.process(name)), "lockFamily", { value: "ofd" });
+  await rejectsWith("unsupported_platform", () => machine.settle(openJson(onLinux("writer"))));
+  const reader = await machine.settle(openJson(onLinux("reader"), { readOnly: true }));
+  assert.equal((await reader.read(["agent:main:main"])).size, 1);
+  await reader.close();
+});

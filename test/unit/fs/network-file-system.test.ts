@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { refuseNetworkFileSystem } from "../../../src/backends/directory/file-system.js";
+import { refuseNetworkFileSystem } from "../../../src/fs/network-file-system.js";
 import type { Port } from "../../../src/fs/port.js";
 import { SimulatedMachine } from "../../sim/machine.js";
 

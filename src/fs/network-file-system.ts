@@ -3,9 +3,9 @@
  * lock, so a writer refuses it; behind FUSE nobody can tell, so it is only mentioned.
  */
 
-import type { Logger } from "../../contract.js";
-import { SessionStoreError } from "../../errors.js";
-import type { Directory, Port } from "../../fs/port.js";
+import type { Logger } from "../contract.js";
+import { SessionStoreError } from "../errors.js";
+import type { Directory, Port } from "./port.js";
 
 /** Type numbers of Linux's statfs. */
 const networkFileSystems = new Map([
