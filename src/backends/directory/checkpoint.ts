@@ -21,7 +21,7 @@ import type { Limits } from "../../limits.js";
 import { StateWriter } from "./entries/state-writer.js";
 import type { JournalRecord } from "./journal/record.js";
 import {
-  collectKeyHistories,
+  collectKeyHistoriesInSlices,
   provesSuccession,
   readFirstRecord,
   readLastRecord,
@@ -110,7 +110,7 @@ export class Checkpointer {
         if (segment === "suspect") continue;
         await this.syncSegment(file, first);
         await this.passScanGate();
-        const histories = collectKeyHistories(segment.records);
+        const histories = await collectKeyHistoriesInSlices(segment.records, () => this.pace.breathe());
         await this.stateWriter.write(histories);
         await this.options.onWritten(histories.keys(), recorded, segment.last);
         const checkpoint = { ...segment.last, timeMs: port.nowMs() };

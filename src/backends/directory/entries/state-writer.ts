@@ -30,9 +30,14 @@ export class StateWriter {
 
   /** Everything is durable when this resolves. */
   async write(histories: ReadonlyMap<string, KeyHistory>): Promise<void> {
-    const withRemovals = [...histories.values()].filter((history) =>
-      history.some((change) => change.type === "remove" || change.trashPrevious || change.trashed),
-    );
+    const withRemovals: KeyHistory[] = [];
+    for (const history of histories.values()) {
+      if (history.some((change) => change.type === "remove" || change.trashPrevious || change.trashed)) {
+        withRemovals.push(history);
+      }
+      const turn = this.pace.breathe();
+      if (turn) await turn;
+    }
     if (withRemovals.length > 0) {
       const trash = this.files.openOrMakePart(layout.trashName);
       try {
