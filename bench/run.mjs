@@ -12,7 +12,6 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "../scripts/build.mjs";
 import { checkGoals, printGoals } from "./goals.mjs";
-import { peers } from "./peers/index.mjs";
 import { writeReport } from "./report.mjs";
 import { summarize } from "./statistics.mjs";
 import { trials } from "./trials/index.mjs";
@@ -20,6 +19,7 @@ import { trials } from "./trials/index.mjs";
 const here = path.dirname(fileURLToPath(import.meta.url));
 const resultsPath = path.join(here, "results", "latest.json");
 const childMsMax = 300_000;
+let peers;
 
 const { values } = parseArgs({
   options: {
@@ -45,6 +45,8 @@ if (values.goals || values.report) {
 async function bench() {
   build();
   installPeers();
+  // Our own peer imports the package that was just built.
+  ({ peers } = await import("./peers/index.mjs"));
   const chosen = trials.filter(({ name }) => values.only === undefined || values.only.includes(name));
   if (chosen.length === 0) throw new Error(`the trials are ${trials.map(({ name }) => name).join(", ")}`);
   const root = mkdtempSync(path.join(values.directory ?? tmpdir(), "sessiondir-bench-"));
