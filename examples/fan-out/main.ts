@@ -1,10 +1,11 @@
 /**
  * `npm run example:fan-out`: the load that brings a gateway with one sessions.json to its knees. A parent session spawns
  * 200 sub-agents and holds its own update open for 10 s while they announce to it, and 50 channels in two more processes
- * deliver messages. First on a directory store, then, for the record, on the single file.
+ * deliver messages. On a directory store, by its own methods and by the drop-in functions, then, for the record, on the
+ * single file.
  *
  *     npm run example:fan-out
- *     npm run example:fan-out -- --hold 3 --sessions 1000 --backend directory
+ *     npm run example:fan-out -- --hold 3 --sessions 1000 --way directory
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -12,13 +13,17 @@ import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { percentile } from "../gateway/latencies.js";
-import type { Backend } from "./operations.js";
+import type { Way } from "./operations.js";
 import { type Outcome, runScenario } from "./scenario.js";
 
-const usage = "Usage: npm run example:fan-out -- [--hold SECONDS] [--sessions N] [--backend directory|json]";
+const usage = "Usage: npm run example:fan-out -- [--hold SECONDS] [--sessions N] [--way directory|gateway|json]";
 const subagents = 200;
 const channels = 50;
-const titles: Record<Backend, string> = { directory: "A directory store", json: "The single sessions.json" };
+const titles: Record<Way, string> = {
+  directory: "A directory store",
+  gateway: "A directory store, by the functions that OpenClaw's gateway calls",
+  json: "The single sessions.json",
+};
 
 try {
   process.exitCode = await main();
@@ -28,15 +33,15 @@ try {
 }
 
 async function main(): Promise<number> {
-  const { holdSeconds, sessions, backends } = readSettings();
-  const outcomes = new Map<Backend, Outcome>();
-  for (const backend of backends) {
-    console.log(`\n${titles[backend]}, ${sessions} sessions; the parent holds its update for ${holdSeconds} s`);
-    if (backend === "json") console.log("  This takes minutes: each change writes the whole file anew.");
+  const { holdSeconds, sessions, ways } = readSettings();
+  const outcomes = new Map<Way, Outcome>();
+  for (const way of ways) {
+    console.log(`\n${titles[way]}, ${sessions} sessions; the parent holds its update for ${holdSeconds} s`);
+    if (way === "json") console.log("  This takes minutes: each change writes the whole file anew.");
     const directory = mkdtempSync(path.join(os.tmpdir(), "sessiondir-fan-out-"));
     try {
       const outcome = await runScenario({
-        place: { backend, location: path.join(directory, "sessions.json") },
+        place: { way, location: path.join(directory, "sessions.json") },
         sessions,
         subagents,
         channels,
@@ -44,7 +49,7 @@ async function main(): Promise<number> {
         watchdogMs: holdSeconds * 1_000 + 300_000,
         onProgress: (text) => console.log(`  ${text}`),
       });
-      outcomes.set(backend, outcome);
+      outcomes.set(way, outcome);
       printOutcome(outcome);
     } finally {
       rmSync(directory, { recursive: true, force: true });
@@ -74,19 +79,18 @@ function inMilliseconds(microseconds: number): string {
   return (microseconds / 1_000).toFixed(2);
 }
 
-function readSettings(): { holdSeconds: number; sessions: number; backends: Backend[] } {
+function readSettings(): { holdSeconds: number; sessions: number; ways: Way[] } {
   try {
     const { values } = parseArgs({
-      options: { hold: { type: "string" }, sessions: { type: "string" }, backend: { type: "string" } },
+      options: { hold: { type: "string" }, sessions: { type: "string" }, way: { type: "string" } },
     });
-    const backend = values.backend;
-    if (backend !== undefined && backend !== "directory" && backend !== "json") {
-      throw new Error(`--backend is directory or json, not "${backend}".`);
-    }
+    const all = Object.keys(titles) as Way[];
+    const ways = all.filter((way) => values.way === undefined || way === values.way);
+    if (ways.length === 0) throw new Error(`--way is one of ${all.join(", ")}, not "${values.way}".`);
     return {
       holdSeconds: parseNumber("--hold", values.hold ?? "10"),
       sessions: parseNumber("--sessions", values.sessions ?? "100"),
-      backends: backend === undefined ? ["directory", "json"] : [backend],
+      ways,
     };
   } catch (error) {
     console.error(`${(error as Error).message}\n${usage}`);

@@ -1,8 +1,9 @@
 /**
- * What the gateway of this example does to its sessions, whichever API it uses. `store-operations.ts` does it with the
- * store's own methods.
+ * What the gateway of this example does to its sessions, whichever API it uses: `store-operations.ts` does it with the
+ * store's own methods, `gateway-operations.ts` with the functions that OpenClaw's gateway calls.
  */
 
+import { openGatewayOperations } from "./gateway-operations.js";
 import { openStoreOperations } from "./store-operations.js";
 
 export interface Operations {
@@ -21,15 +22,19 @@ export interface Operations {
   close(): Promise<void>;
 }
 
-/** `json` is the legacy single file, rewritten as a whole by every change. */
-export type Backend = "directory" | "json";
+/**
+ * - `directory`: a directory store, by the store's own methods.
+ * - `gateway`: the same store, by the drop-in functions.
+ * - `json`: the legacy single file, rewritten as a whole by every change; by the store's own methods.
+ */
+export type Way = "directory" | "gateway" | "json";
 
 export interface Place {
-  backend: Backend;
+  way: Way;
   /** The path of a sessions.json; the directory store lies beside it. */
   location: string;
 }
 
-export function openOperations(place: Place): Promise<Operations> {
-  return openStoreOperations(place);
+export async function openOperations(place: Place): Promise<Operations> {
+  return place.way === "gateway" ? openGatewayOperations(place) : openStoreOperations(place);
 }

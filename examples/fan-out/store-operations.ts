@@ -4,10 +4,10 @@ import { randomUUID } from "node:crypto";
 import { openSessionStore, type SessionEntry } from "sessiondir";
 import type { Operations, Place } from "./operations.js";
 
-export async function openStoreOperations({ backend, location }: Place): Promise<Operations> {
+export async function openStoreOperations({ way, location }: Place): Promise<Operations> {
   // The single file gets all the time that there is: its waits are to be seen as waits, not as failures.
   const patience = { lockWaitMs: 60_000, conflictWaitMs: 600_000 };
-  const store = await openSessionStore(location, backend === "json" ? { backend, ...patience } : {});
+  const store = await openSessionStore(location, way === "json" ? { backend: "json", ...patience } : {});
   return {
     async spawn(parentKey, childKey) {
       const child: SessionEntry = {
