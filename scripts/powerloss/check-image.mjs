@@ -35,7 +35,12 @@ export async function checkStores(openStore, mounted, stores, progress, isReadOn
 async function checkStore(openStore, location, plan, progress, isReadOnlyFirst, report) {
   if (plan.legacyText !== undefined) checkOriginal(location, plan, progress, report);
   const isThere = existsSync(location.replace(/json$/, "d"));
-  const seenOnly = isReadOnlyFirst && isThere ? await readAll(openStore, location, { readOnly: true }) : undefined;
+  if (plan.isRolledBack) checkRolledBack(location, plan, progress, report);
+  // A fence that a rollback left is settled by an opening for writing.
+  const seenOnly =
+    isReadOnlyFirst && isThere && !plan.isRolledBack
+      ? await readAll(openStore, location, { readOnly: true })
+      : undefined;
 
   const store = await openStore(location, plan.openOptions);
   let found;
@@ -66,6 +71,20 @@ function checkOriginal(location, { legacyText, lanes }, progress, report) {
   }
   const isAcknowledged = progress.get(lanes[0].name).acknowledged > 0;
   if (isAcknowledged && !names.includes("sessions.d")) report("lost", "an acknowledged migration is gone");
+}
+
+/** There is a store of one kind at any moment, and after an acknowledged rollback it is the legacy file. */
+function checkRolledBack(location, { lanes: [lane] }, progress, report) {
+  const { acknowledged } = progress.get(lane.name);
+  const hasFile = existsSync(location);
+  const hasDirectory = existsSync(location.replace(/json$/, "d"));
+  if (acknowledged > 0 && !hasFile && !hasDirectory) report("lost", "there is neither a directory nor a file");
+  if (acknowledged < lane.steps.length) return;
+  if (hasDirectory || !hasFile) return report("lost", "an acknowledged rollback is gone");
+  const found = Object.entries(JSON.parse(readFileSync(location, "utf8")));
+  const expected = lane.states.at(-1);
+  const isAll = found.length === expected.size && found.every(([key, entry]) => expected.get(key) === canonical(entry));
+  if (!isAll) report("lost", "the legacy file of an acknowledged rollback is not what it was");
 }
 
 async function readAll(openStore, location, options) {

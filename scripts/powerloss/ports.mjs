@@ -29,3 +29,15 @@ export async function storeOpener(packageUrl, broken) {
     return createSessionStore(backend, { clock: port, conflictWaitMs: checked.conflictWaitMs });
   };
 }
+
+/** `(location) => Promise` that rolls the closed store back to its legacy file, on the real port or on a broken one. */
+export async function rollbackRunner(packageUrl, broken) {
+  const load = (file) => import(new URL(file, packageUrl).href);
+  const { rollbackStore } = await load("migrate/rollback.js");
+  const { nodePort } = await load("fs/node-port.js");
+  const port = broken === undefined ? nodePort() : brokenPorts[broken](nodePort());
+  return async (location) => {
+    const { outcome, reason } = await rollbackStore(location, { port });
+    if (outcome !== "restored") throw new Error(`${location} was not rolled back: ${reason}`);
+  };
+}

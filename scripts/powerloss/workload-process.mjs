@@ -6,28 +6,34 @@
 
 import { appendFileSync, openSync } from "node:fs";
 import path from "node:path";
-import { storeOpener } from "./ports.mjs";
+import { rollbackRunner, storeOpener } from "./ports.mjs";
 import { runStep } from "./run-step.mjs";
 import { planStores } from "./workloads.mjs";
 import { countLogged } from "./write-log.mjs";
 
 const { packageUrl, protocol, seed, mounted, log, notes, broken } = JSON.parse(process.argv[2]);
 const openStore = await storeOpener(packageUrl, broken);
+const rollBack = await rollbackRunner(packageUrl, broken);
 const logDescriptor = openSync(log, "r");
 
 for (const store of planStores(protocol, seed)) await workOnStore(store);
 
-async function workOnStore({ location, openOptions, lanes }) {
+async function workOnStore({ location, openOptions, lanes, isRolledBack }) {
   const finished = new Map(lanes.map((lane) => [lane, 0]));
   for (const lane of lanes) note("begun", lane, lane.steps[0].kind === "open" ? 1 : 0);
   const store = await openStore(path.join(mounted, location), openOptions);
   await Promise.all(lanes.map((lane) => runLane(store, lane, openOptions.durability === "interval", finished)));
   await store.close();
+  if (isRolledBack) {
+    for (const lane of lanes) note("begun", lane, lane.steps.length);
+    await rollBack(path.join(mounted, location));
+  }
   for (const lane of lanes) note("acknowledged", lane, lane.steps.length);
 }
 
 async function runLane(store, lane, isInterval, finished) {
   for (const [index, step] of lane.steps.entries()) {
+    if (step.kind === "rollback") return; // When all lanes have ended, and the store is closed.
     note("begun", lane, index + 1);
     const beforeSync = [...finished];
     await runStep(store, step, mounted);

@@ -31,6 +31,12 @@ export const protocols = {
     openOptions: { limits: tinyLimits },
     legacyFiles: 6,
   },
+  rollback: {
+    steps: 6,
+    weights: { set: 3, patch: 2, remove: 1, checkpoint: 1 },
+    openOptions: { limits: tinyLimits },
+    rolledBackStores: 6,
+  },
   remove: {
     steps: 45,
     weights: { set: 8, remove: 7, transaction: 2, checkpoint: 3, foreignSync: 2, writeBack: 1 },
@@ -62,13 +68,22 @@ export const protocols = {
 };
 
 /**
- * `[{ location, openOptions, legacyText?, lanes: [{ name, keys, steps, states }] }]`; `location` is relative to the
+ * `[{ location, openOptions, legacyText?, isRolledBack?, lanes: [{ name, keys, steps, states }] }]`; `location` is relative to the
  * mounted disk, and `states[n]` maps each key to its entry (canonical JSON) after n steps. Step 0 of a legacy file's
  * lane is its migration.
  */
 export function planStores(protocol, seed) {
   const random = new Random(`${seed}/${protocol}`);
-  const { legacyFiles, openOptions, lanes: laneCount = lanesPerStore } = protocols[protocol];
+  const { legacyFiles, rolledBackStores, openOptions, lanes: laneCount = lanesPerStore } = protocols[protocol];
+  if (rolledBackStores !== undefined) {
+    return Array.from({ length: rolledBackStores }, (_, index) => {
+      const lane = planLane(protocol, random, `lane-${index}`, {});
+      // Changes no session, and so may have happened or not at any time.
+      lane.steps.push({ kind: "rollback" });
+      lane.states.push(lane.states.at(-1));
+      return { location: `agent-${index}/sessions.json`, openOptions, isRolledBack: true, lanes: [lane] };
+    });
+  }
   if (legacyFiles === undefined) {
     const lanes = Array.from({ length: laneCount }, (_, index) => planLane(protocol, random, `lane-${index}`, {}));
     return [{ location: "gateway/agents/main/sessions.json", openOptions, lanes }];
