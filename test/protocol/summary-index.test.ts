@@ -1,0 +1,278 @@
+/**
+ * The summary index is derived: whatever happens to it or to who writes it, a list is what a scan tells. Each schedule
+ * is forced on the simulated machine: kills and power cuts at every port call, damage, deletion, other processes.
+ */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { DirectoryBackend } from "../../src/backends/directory/backend.js";
+import { repairStore } from "../../src/backends/directory/repair.js";
+import type { Operation } from "../../src/contract.js";
+import type { Port } from "../../src/fs/port.js";
+import type { SimulatedMachine } from "../sim/machine.js";
+import { SeededRandom } from "../sim/random.js";
+import { assertListsEqualScan, changeIndexFile, indexFiles, queries } from "./list-checks.js";
+import {
+  entryFileName,
+  HookedPort,
+  makeMachine,
+  openStore,
+  put,
+  remove,
+  request,
+  start,
+  storePath,
+} from "./simulated-store.js";
+
+const keyOf = (index: number) => `agent:${index % 3 === 0 ? "work" : "main"}:direct:user-${index}`;
+const session = (index: number, updatedAt: number) => put(keyOf(index), { sessionId: `s${index}`, updatedAt });
+
+/** Where there are hundreds of crashes: enough to go through every run, and the whole. */
+const fewQueries = [{ limit: 40 }, { order: "key" }] as const;
+
+function sessions(count: number, round: number): Operation[] {
+  return Array.from({ length: count }, (_, index) => session(index, (index * 37 + round * 11) % 150));
+}
+
+/** A machine with sessions in entry files, two blocks of them, of which the index knows. */
+async function makeListedMachine(count = 150): Promise<SimulatedMachine> {
+  const machine = await makeMachine();
+  const writer = await start(machine, "first");
+  await machine.settle(writer.backend.commit(request(sessions(count, 0))));
+  await machine.settle(writer.backend.checkpoint());
+  await machine.settle(writer.backend.list({ limit: 1 }));
+  await machine.settle(writer.backend.close());
+  assert.ok(indexFiles(machine.process("look")).includes("head.json"));
+  return machine.fork();
+}
+
+/** Changes, adds and removes sessions over two checkpoints, with lists in between. */
+async function program(port: Port): Promise<void> {
+  const backend = await openStore(port);
+  await backend.commit(request([session(1, 500), remove(keyOf(2)), session(900, 60)]));
+  await backend.checkpoint();
+  await backend.list({ limit: 3 });
+  await backend.commit(request([session(1, 1), session(2, 501), remove(keyOf(900)), remove(keyOf(5))]));
+  await backend.commit(request(sessions(6, 1)));
+  await backend.checkpoint();
+  await backend.commit(request([remove(keyOf(7))]));
+  await backend.list({ limit: 3 });
+  await backend.close();
+}
+
+/** The numbers of the calls of `program` that change something: a crash at another is a crash before the next of these. */
+async function changingCalls(prepared: SimulatedMachine): Promise<number[]> {
+  const process = prepared.fork().process("counting");
+  const port = new HookedPort(process);
+  const found: number[] = [];
+  port.before = ({ method }) => {
+    if (changingMethods.has(method)) found.push(process.calls + 1);
+  };
+  const outcome = await process.run(() => program(port));
+  if (outcome.status === "failed") throw outcome.error;
+  assert.ok(found.length > 100 && found.length < process.calls, `${found.length} of ${process.calls} calls`);
+  return found;
+}
+
+const changingMethods: ReadonlySet<string> = new Set([
+  "makeDirectory",
+  "removeDirectory",
+  "open",
+  "append",
+  "truncate",
+  "setMode",
+  "rename",
+  "unlink",
+  "syncFile",
+  "syncDirectory",
+]);
+
+/** A reader first, who takes what there is, then a writer, who may mend it. */
+async function checkLists(machine: SimulatedMachine, context: string, asked = queries): Promise<void> {
+  for (const readOnly of [true, false]) {
+    const process = machine.process("checker");
+    const outcome = await process.run(async (port) => {
+      const backend = await openStore(port, { readOnly });
+      await assertListsEqualScan(backend, `${context}, ${readOnly ? "reader" : "writer"}`, asked);
+      await backend.close();
+    });
+    if (outcome.status === "failed") throw outcome.error;
+    assert.equal(outcome.status, "returned");
+    assert.deepEqual(process.openHandles(), [], `${context}: left open`);
+  }
+}
+
+async function withBackend(
+  machine: SimulatedMachine,
+  readOnly: boolean,
+  work: (backend: DirectoryBackend) => Promise<void>,
+) {
+  const outcome = await machine.process("visitor").run(async (port) => {
+    const backend = await openStore(port, { readOnly });
+    await work(backend);
+    await backend.close();
+  });
+  if (outcome.status === "failed") throw outcome.error;
+}
+
+test("after a kill at any port call, lists are what a scan tells, for who comes next and for who was there", async () => {
+  const prepared = await makeListedMachine(66);
+  for (const at of await changingCalls(prepared)) {
+    const machine = prepared.fork();
+    const witness = await start(machine, "witness", { readOnly: true });
+    await machine.settle(witness.backend.list({ limit: 1 }));
+    const process = machine.process("victim");
+    process.crashAfter(at, { tear: at % 2 === 0 });
+    // Through the same port as when the calls were counted.
+    assert.equal((await process.run(() => program(new HookedPort(process)))).status, "killed");
+    await machine.settle(assertListsEqualScan(witness.backend, `killed at ${at}, witness`, fewQueries));
+    await machine.settle(witness.backend.close());
+    await checkLists(machine.fork(), `killed at ${at}`, fewQueries);
+  }
+});
+
+test("after a power cut at any port call, lists are what a scan tells", async () => {
+  const prepared = await makeListedMachine(66);
+  const random = new SeededRandom(5);
+  for (const at of await changingCalls(prepared)) {
+    const machine = prepared.fork();
+    machine.crashAfter(at);
+    await machine.process("victim").run(program);
+    await checkLists(machine.powerLoss(random), `power cut at ${at}`, fewQueries);
+  }
+});
+
+test("a checkpoint adds its sessions, and a list of the next process reads no entry file", async () => {
+  const machine = await makeListedMachine();
+  await withBackend(machine, false, async (backend) => {
+    await backend.commit(request([session(3, 999), remove(keyOf(4))]));
+  });
+  const reader = await start(machine, "reader", { readOnly: true });
+  const read: string[] = [];
+  reader.port.before = (call) => {
+    if (call.path?.includes("/entries/")) read.push(call.path);
+  };
+  const page = await machine.settle(reader.backend.list({ limit: 2 }));
+  assert.equal(page.sessions[0]?.key, keyOf(3));
+  assert.deepEqual(read, []);
+  reader.port.before = () => {};
+  await machine.settle(assertListsEqualScan(reader.backend, "reader"));
+  assert.equal((await machine.settle(reader.backend.stats())).sessions, 149);
+});
+
+test("an index that was deleted, or one of whose files was, is built again by a writer; a reader does without", async () => {
+  for (const victim of ["head.json", ".run"]) {
+    const machine = await makeListedMachine();
+    const port = machine.process("vandal");
+    for (const name of indexFiles(port)) if (name.endsWith(victim)) changeIndexFile(port, name, () => undefined);
+    const before = indexFiles(port);
+    await withBackend(machine, true, (backend) => assertListsEqualScan(backend, `no ${victim}, reader`));
+    assert.deepEqual(indexFiles(port), before);
+    await withBackend(machine, false, (backend) => assertListsEqualScan(backend, `no ${victim}, writer`));
+    assert.equal(indexFiles(port).length, 2);
+    const [head, run] = indexFiles(port).reverse();
+    assert.ok(head?.endsWith("head.json") && run?.endsWith(".run"));
+  }
+});
+
+test("a changed byte anywhere in the index is found, and the list comes from the entry files", async () => {
+  const prepared = await makeListedMachine();
+  const names = indexFiles(prepared.process("look"));
+  for (const name of names) {
+    let size = 1;
+    for (let at = 0; at < size; at += name === "head.json" ? 53 : 307) {
+      const machine = prepared.fork();
+      changeIndexFile(machine.process("vandal"), name, (bytes) => {
+        size = bytes.byteLength;
+        bytes[at] = (bytes[at] as number) ^ 0x15;
+        return bytes;
+      });
+      await checkLists(machine, `${name}, byte ${at}`);
+    }
+    assert.ok(size > 400, `${name}: ${size} bytes`);
+  }
+});
+
+test("damage that a list meets while the store is open is mended at once", async () => {
+  const machine = await makeListedMachine();
+  const writer = await start(machine, "writer");
+  const [run] = indexFiles(writer.process).filter((name) => name.endsWith(".run"));
+  const dropped = machine.process("vandal");
+  changeIndexFile(dropped, run as string, (bytes) => bytes.fill(0x20, 0, 4_000));
+  await machine.settle(assertListsEqualScan(writer.backend, "writer"));
+  assert.ok(!indexFiles(dropped).includes(run as string));
+});
+
+test("an index of another incarnation, or behind the checkpoint, is not believed", async () => {
+  const machine = await makeListedMachine();
+  const port = machine.process("vandal");
+  let old: Buffer = Buffer.alloc(0);
+  const run = indexFiles(port).find((name) => name.endsWith(".run")) as string;
+  let oldRun: Buffer = Buffer.alloc(0);
+  changeIndexFile(port, "head.json", (bytes) => {
+    old = bytes;
+    return bytes;
+  });
+  changeIndexFile(port, run, (bytes) => {
+    oldRun = bytes;
+    return bytes;
+  });
+  await withBackend(machine, false, async (backend) => {
+    await backend.commit(request([session(1, 700), ...sessions(120, 2)]));
+  });
+  // The files as they were before: as from a backup of somebody who copies directories one by one.
+  changeIndexFile(port, "head.json", () => old);
+  if (indexFiles(port).includes(run)) changeIndexFile(port, run, () => oldRun);
+  else {
+    const other = indexFiles(port).find((name) => name.endsWith(".run")) as string;
+    changeIndexFile(port, other, () => undefined);
+    const index = port.openRoot(`${storePath}/summary-index`);
+    const file = port.open(index, run, "create");
+    port.append(file, oldRun);
+    port.setMode(file, 0o600);
+  }
+  await checkLists(machine.fork(), "an old index");
+});
+
+test("repair drops the index, so that what it did to entry files shows in lists", async () => {
+  const machine = await makeListedMachine();
+  const port = machine.process("editor");
+  const entries = port.openRoot(`${storePath}/entries`);
+  port.unlink(entries, entryFileName(keyOf(9)));
+  port.closeDirectory(entries);
+  const repair = machine.process("repair");
+  const outcome = await repair.run((process) => repairStore(`${storePath}`, { port: process }));
+  if (outcome.status === "failed") throw outcome.error;
+  assert.ok(!indexFiles(port).includes("head.json"));
+  await checkLists(machine, "after a repair");
+});
+
+test("two processes that list first build one index", async () => {
+  const machine = await makeMachine();
+  const [first, second] = [await start(machine, "first"), await start(machine, "second")];
+  await machine.settle(first.backend.commit(request(sessions(70, 0))));
+  await machine.settle(first.backend.checkpoint());
+  await machine.settle(Promise.all([first.backend.list({}), second.backend.list({})]));
+  assert.equal(indexFiles(first.process).filter((name) => name.endsWith(".run")).length, 1);
+  for (const { backend } of [first, second]) await machine.settle(assertListsEqualScan(backend, "both"));
+});
+
+test("changes during a list that takes several turns neither hide a session nor show it twice", async () => {
+  const machine = await makeListedMachine();
+  const writer = await start(machine, "writer");
+  const whole = await machine.settle(writer.backend.list({ limit: 10_000, order: "key" }));
+  // Each look at the clock takes so long that the list gives way after every session.
+  const { process } = writer;
+  const clock = process.monotonicMs.bind(process);
+  let ahead = 0;
+  process.monotonicMs = () => clock() + (ahead += 5);
+  const listing = writer.backend.list({ limit: 10_000, order: "key" });
+  const commits = Promise.all(
+    Array.from({ length: 20 }, (_, index) => writer.backend.commit(request([session(index, 2_000 + index)]))),
+  );
+  const [page] = await machine.settle(Promise.all([listing, commits]));
+  assert.deepEqual(
+    page.sessions.map(({ key }) => key),
+    whole.sessions.map(({ key }) => key),
+  );
+});
