@@ -265,7 +265,10 @@ test("changes during a list that takes several turns neither hide a session nor 
   const { process } = writer;
   const clock = process.monotonicMs.bind(process);
   let ahead = 0;
-  process.monotonicMs = () => clock() + (ahead += 5);
+  process.monotonicMs = () => {
+    ahead += 5;
+    return clock() + ahead;
+  };
   const listing = writer.backend.list({ limit: 10_000, order: "key" });
   const commits = Promise.all(
     Array.from({ length: 20 }, (_, index) => writer.backend.commit(request([session(index, 2_000 + index)]))),
