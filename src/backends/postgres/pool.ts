@@ -90,6 +90,8 @@ export class Pool {
       if (signal?.aborted) throw this.#options.abortedError();
       try {
         place.connection = await this.#options.connect();
+        // Perhaps to another server, which may have lost the writer's row: it is registered anew.
+        place.epoch = undefined;
         return place.connection;
       } catch (error) {
         place.connection = undefined;

@@ -82,6 +82,8 @@ export class Wakeup {
   async close(): Promise<void> {
     this.#closed = true;
     this.wake();
+    // What was committed last is told too, although its turn has not come.
+    if (this.#notifyAgain) await this.#send();
     await this.#connecting;
     await this.#listener?.end();
   }
@@ -114,20 +116,23 @@ export class Wakeup {
   }
 
   async #notify(): Promise<void> {
-    const { pool, port } = this.#parts;
     do {
-      this.#notifyAgain = false;
-      try {
-        await pool.use(async ({ connection }) => {
-          if (connection !== undefined && !connection.broken) {
-            await connection.query({ name: "sessiondir_notify_1", text: "SELECT pg_notify($1, '')" }, [this.#channel]);
-          }
-        });
-      } catch {
-        // Only a hint.
-      }
-      await new Promise<void>((resolve) => port.startTimer(notifyPauseMs, resolve));
+      await this.#send();
+      await new Promise<void>((resolve) => this.#parts.port.startTimer(notifyPauseMs, resolve));
     } while (this.#notifyAgain && !this.#closed);
     this.#notifying = false;
+  }
+
+  async #send(): Promise<void> {
+    this.#notifyAgain = false;
+    try {
+      await this.#parts.pool.use(async ({ connection }) => {
+        if (connection !== undefined && !connection.broken) {
+          await connection.query({ name: "sessiondir_notify_1", text: "SELECT pg_notify($1, '')" }, [this.#channel]);
+        }
+      });
+    } catch {
+      // Only a hint.
+    }
   }
 }
