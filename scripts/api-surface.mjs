@@ -1,6 +1,6 @@
 /**
- * The recorded public API: the declarations of src/index.ts and of every module they refer to, in one file that a
- * reviewer can read. `npm run api` (--write) records it; the check fails when the code says something else.
+ * The recorded public API: the declarations of the package's entry points and of every module they refer to, in one file
+ * that a reviewer can read. `npm run api` (--write) records it; the check fails when the code says something else.
  */
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,6 +12,8 @@ import { inProject } from "./lib/project.mjs";
 import { readSource } from "./lib/source-text.mjs";
 import { setUp } from "./setup.mjs";
 
+/** What package.json exports. */
+const entryPoints = ["index.d.ts", "openclaw/index.d.ts", "postgres.d.ts"];
 const recordFile = inProject("api", "sessiondir.api.d.ts");
 
 /** The differences as lines of text; none when the record is current. */
@@ -32,8 +34,9 @@ function describeApi() {
     const options = ["--declaration", "--emitDeclarationOnly", "--removeComments", "--outDir", directory];
     // Errors of the types are the business of another check; declarations are written in spite of them.
     const { output } = runTypeScript(["-p", "tsconfig.build.json", ...options]);
-    if (!existsSync(path.join(directory, "index.d.ts"))) throw new Error(`no declarations were written:\n${output}`);
-    const files = reachableFiles(directory, "index.d.ts");
+    const missing = entryPoints.find((file) => !existsSync(path.join(directory, file)));
+    if (missing !== undefined) throw new Error(`${missing} was not written:\n${output}`);
+    const files = reachableFiles(directory, entryPoints);
     const parts = files.map((file) => `// --- ${file}\n${readDeclarations(path.join(directory, file))}`);
     return `// The public API, recorded by \`npm run api\`. Do not edit.\n\n${parts.join("\n")}`;
   } finally {
@@ -41,10 +44,10 @@ function describeApi() {
   }
 }
 
-/** The declaration files that the entry refers to, directly or not, sorted by name. */
-function reachableFiles(directory, entry) {
+/** The declaration files that the entries refer to, directly or not, sorted by name. */
+function reachableFiles(directory, entries) {
   const seen = new Set();
-  const queue = [entry];
+  const queue = [...entries];
   for (const file of queue) {
     if (seen.has(file)) continue;
     seen.add(file);
