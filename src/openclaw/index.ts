@@ -36,7 +36,6 @@ export * from "./json-files.js";
 export * from "./key-normalization.js";
 export * from "./legacy-keys.js";
 export {
-  clearSessionStoreCaches,
   type LoadSessionStoreOptions,
   loadSessionStore,
   loadSessionStoreSummary,
@@ -61,6 +60,7 @@ export * from "./maintenance-config.js";
 export * from "./maintenance-tracker.js";
 export * from "./metadata.js";
 export * from "./origin.js";
+export * from "./orphaned-keys.js";
 export * from "./paths.js";
 export { isBlockedObjectKey } from "./prototype-keys.js";
 export * from "./reset.js";
@@ -98,6 +98,7 @@ export * from "./targets.js";
 export * from "./thread-info.js";
 export * from "./transcript-files.js";
 export * from "./transcript-mirror.js";
+export * from "./transcript-session.js";
 export * from "./types.js";
 export { updateSessionStore } from "./update.js";
 export * from "./update-entry.js";

@@ -120,6 +120,3 @@ function emptyCopy(): Record<string, SessionEntry> {
   unreadable.add(copy);
   return copy;
 }
-
-/** Nothing to do: what is kept in memory is compared with the store at every read. */
-export function clearSessionStoreCaches(): void {}
