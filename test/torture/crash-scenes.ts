@@ -116,8 +116,9 @@ export async function runCrashSceneCase(seed: number): Promise<CaseReport> {
     const rounds = random.pick([1, 1, 2, 2, 2, 3]);
     for (let round = 0; round < rounds; round++) {
       const process = crashed.process(`round ${round}`);
-      // Another process than the one that died: it draws other names for its temporary files.
-      for (let drawn = 0; drawn < round; drawn++) process.randomBytes(16);
+      // Simulated processes draw the same random bytes. These are of other processes than the one that died, and than
+      // the one that checks, so their temporary files must have other names.
+      process.randomBytes(2 * round + 1);
       const at = 1 + random.below(round === 0 ? calls + 1 : Math.min(calls, recoveryCallsMax));
       process.crashAfter(at, { tear: random.chance(0.5) });
       const outcome = await process.run<unknown>(round === 0 ? scene.program : scene.recovery);
