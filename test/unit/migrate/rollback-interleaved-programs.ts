@@ -3,7 +3,10 @@
 import type { Backend } from "../../../src/contract.js";
 import { SessionStoreError } from "../../../src/errors.js";
 import type { Port } from "../../../src/fs/port.js";
+import { type MigrationResult, migrateStore } from "../../../src/migrate/migrate.js";
 import { type RollbackResult, rollbackStore } from "../../../src/migrate/rollback.js";
+import { openBackend } from "../../../src/open-backend.js";
+import { checkOpenOptions } from "../../../src/open-options.js";
 import type { ProgramContext } from "../../sim/worker-main.js";
 import { commit, legacyPath, location, put } from "./rollback-support.js";
 import { openOrTakeOver } from "./support.js";
@@ -36,6 +39,37 @@ export async function gateway(port: Port, { commits }: { commits: number }, cont
   }
   await backend.close();
   return fenced;
+}
+
+/** Without force: what a rollback left is none of its business. */
+export async function migrator(port: Port): Promise<MigrationResult> {
+  return migrateStore(legacyPath, { port });
+}
+
+/** A gateway that keeps the single file as long as that is the store, and goes on in the directory once it is not. */
+export async function fileGateway(
+  port: Port,
+  { commits }: { commits: number },
+  context: ProgramContext,
+): Promise<void> {
+  const openFile = () => openBackend(port, legacyPath, { ...checkOpenOptions({}), backend: "json" });
+  const open = () => openFile().catch(() => openOrTakeOver(port, location));
+  let backend = await open();
+  for (let number = 1; number <= commits; number += 1) {
+    const key = `${context.name}-${number}`;
+    for (;;) {
+      try {
+        await commit(backend, put(key, { number, updatedAt: 5 }));
+        context.record(key);
+        break;
+      } catch (error) {
+        if (!(error instanceof SessionStoreError) || error.code !== "store_gone") throw error;
+        await backend.close();
+        backend = await open();
+      }
+    }
+  }
+  await backend.close();
 }
 
 /** Opens the store, reads everything and closes it: "fenced" when a rollback came in between. */

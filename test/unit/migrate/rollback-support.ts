@@ -46,6 +46,14 @@ export async function machineUnchanged(): Promise<SimulatedMachine> {
   return machine.fork();
 }
 
+/** Only the legacy file; nothing was migrated yet. */
+export async function machineWithFile(): Promise<SimulatedMachine> {
+  const machine = new SimulatedMachine({ seed: 6 });
+  machine.makeDirectory("/home/agent");
+  machine.writeFile(legacyPath, JSON.stringify({ main: { n: 1 }, other: { n: 2 } }, null, 2));
+  return machine;
+}
+
 export const unchangedText = '[["main",{"n":1}],["other",{"n":2}]]';
 
 export function put(key: string, entry: Record<string, unknown>): Operation {
