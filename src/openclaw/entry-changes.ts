@@ -9,7 +9,7 @@ import type { Limits } from "../limits.js";
 import { privatizeEntry } from "../sessions/entry-value.js";
 import { jsonEqual } from "../sessions/json-equal.js";
 import { normalizeKey } from "../sessions/keys.js";
-import { mergeThreeWay } from "../sessions/patch.js";
+import { diffEntries, mergeThreeWay } from "../sessions/patch.js";
 import { normalizeStoreSessionKey } from "./key-normalization.js";
 import type { StoredSession } from "./read-sources.js";
 import { normalizeSessionEntry } from "./store-normalize.js";
@@ -136,22 +136,30 @@ function privatize(key: string, value: unknown, limits: Readonly<Limits>): Froze
 
 /**
  * The change on top of what others made of the session meanwhile, field by field; "overlap" when both changed the same
- * field to different values, when it was only read, or when one of the two removed it. Of two times of activity the
- * later one counts.
+ * field, when it was only read, or when one of the two made or removed it. Of two times of activity the later counts.
+ *
+ * A field that both set to the same value is an overlap too: two callbacks that both count from 5 to 6 make it 7.
  */
 export function rebase(change: SessionChange, latest: StoredSession | undefined): SessionChange | "overlap" {
   const { base, next } = change;
-  if (next === "unchanged" || next === undefined || latest === undefined) return "overlap";
-  const merged = mergeThreeWay(base?.entry, withLaterActivity(base?.entry, next, latest.entry), latest.entry);
+  if (next === "unchanged" || next === undefined || latest === undefined || base === undefined) return "overlap";
+  const theirs = changedFields(base.entry, latest.entry);
+  for (const name of changedFields(base.entry, next)) if (name !== "updatedAt" && theirs.has(name)) return "overlap";
+  const merged = mergeThreeWay(base.entry, withLaterActivity(base.entry, next, latest.entry), latest.entry);
   if (merged === "overlap") return "overlap";
   return { ...change, base: latest, next: jsonEqual(merged, latest.entry) ? "unchanged" : merged };
 }
 
+function changedFields(base: FrozenEntry, next: FrozenEntry): Set<string> {
+  const difference = diffEntries(base, next);
+  return new Set(difference === undefined ? [] : [...Object.keys(difference.set), ...difference.unset]);
+}
+
 /** Both sides touch `updatedAt` nearly always, and neither minds the other's. */
-function withLaterActivity(base: FrozenEntry | undefined, mine: FrozenEntry, theirs: FrozenEntry): FrozenEntry {
+function withLaterActivity(base: FrozenEntry, mine: FrozenEntry, theirs: FrozenEntry): FrozenEntry {
   const times = [mine.updatedAt, theirs.updatedAt];
-  if (!times.every((time) => typeof time === "number") || theirs.updatedAt === base?.updatedAt) return mine;
-  if (mine.updatedAt === base?.updatedAt) return mine;
+  if (!times.every((time) => typeof time === "number") || theirs.updatedAt === base.updatedAt) return mine;
+  if (mine.updatedAt === base.updatedAt) return mine;
   const later = Math.max(...(times as number[]));
   if (later === mine.updatedAt) return mine;
   return privatizeEntry({ ...mine, updatedAt: later }, { nestingLevels: 256, entryBytes: Number.MAX_SAFE_INTEGER });

@@ -115,6 +115,21 @@ test("the mutator runs again when others changed the same field, or a session th
   assert.equal(loadSessionStore(storePath)[key]?.totalTokens, 13);
 });
 
+test("two mutators that count from the same number, or make the same session, both count", async (context) => {
+  const { storePath } = makePlace(context);
+  const count = (inside?: () => Promise<unknown>) =>
+    updateSessionStore(storePath, async (store) => {
+      const found = store[key] ?? entry("1", { totalTokens: 0 });
+      store[key] = { ...found, totalTokens: (found.totalTokens ?? 0) + 1 };
+      const once = inside;
+      inside = undefined;
+      await once?.();
+    });
+  await count(count);
+  await count(count);
+  assert.equal(loadSessionStore(storePath)[key]?.totalTokens, 4);
+});
+
 test("all reads of one mutator see one version of the store", async (context) => {
   const { storePath } = makePlace(context);
   const set = (label: string) =>
