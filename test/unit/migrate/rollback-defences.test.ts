@@ -170,7 +170,8 @@ test("a directory that was moved while it was rolled back keeps every session, a
     };
     const result = await run(machine, (inner) => {
       const port = withRenames(inner, (toName) => {
-        if (when === "after the fence" && toName === "sessions.d.rolled-back") move();
+        assert.equal(when, "after the fence", `nothing is renamed (${toName}), because no fence is raised elsewhere`);
+        if (toName === "sessions.d.rolled-back") move();
       });
       const tryLock = port.tryLock.bind(port);
       let locks = 0;
@@ -362,8 +363,40 @@ test("an unfinished line at the end of the journal is settled before the fence",
   const segments = Object.keys(machine.dump()).filter((name) => name.startsWith(`${storePath}/journal/`));
   const last = segments.sort().at(-1) as string;
   machine.writeFile(last, `${machine.readText(last)}{"version":9,"torn`);
+  const closed = await killedAt(machine.fork(), isPublishing);
+  const options = { ...checkOpenOptions({}), readOnly: true };
+  await rejectsWith(
+    "store_fenced",
+    run(closed, (port) => openBackend(port, storePath, options)),
+  );
   assert.equal((await rollBackOn(machine)).outcome, "restored");
   assert.equal(plainRead(machine), expectedText);
+});
+
+test("what is undone is undone in order on the disk too, so that a stranger's file never passes for the export", async () => {
+  const random = new SeededRandom(37);
+  for (let image = 0; image < 40; image += 1) {
+    const fresh = await machineToRollBack("weak");
+    const process = fresh.process("rollback");
+    let isFailed = false;
+    const hasExport = () => namesIn(fresh).some((name) => name.includes(".rollback-"));
+    await process.run((inner) => {
+      const port = withRenames(inner, (toName) => {
+        if (toName !== "sessions.json") return;
+        isFailed = true;
+        fresh.writeFile(legacyPath, stranger);
+        throw Object.assign(new Error("EIO"), { code: "EIO" });
+      });
+      const sync = port.syncDirectory.bind(port);
+      port.syncDirectory = (directory) => {
+        if (isFailed && !hasExport()) process.kill();
+        return sync(directory);
+      };
+      return rollbackStore(legacyPath, { port });
+    });
+    assert.ok(isFailed && !hasExport());
+    await assertWhole(fresh.powerLoss(random), `image ${image}`);
+  }
 });
 
 test("commits that are missing from the journal are never rolled back silently", async () => {
@@ -379,8 +412,12 @@ test("commits that are missing from the journal are never rolled back silently",
   const segments = Object.keys(machine.dump()).filter((name) => name.startsWith(`${storePath}/journal/`));
   const last = segments.sort().at(-1) as string;
   machine.writeFile(last, machine.readText(last).replace('"k1"', '"K1"'));
-  const result = await rollBackOn(machine.fork());
-  assert.deepEqual([result.outcome, result.error?.code], ["failed", "store_damaged"]);
+  const before = JSON.stringify(machine.dump());
+  for (const dryRun of [true, false]) {
+    const result = await rollBackOn(machine, { dryRun });
+    assert.deepEqual([result.outcome, result.error?.code], ["failed", "store_damaged"], `dry run: ${dryRun}`);
+    assert.equal(JSON.stringify(machine.dump()), before, "nothing was changed");
+  }
 });
 
 test("too little space is found before anything is changed", async () => {
