@@ -120,7 +120,8 @@ function containsText(summary: SessionSummary, text: string): boolean {
 
 // --- order ---------------------------------------------------------------------------------------------------------
 
-function compareByKey(left: SessionSummary, right: SessionSummary): number {
+/** Ascending by code units. */
+export function compareByKey(left: SessionSummary, right: SessionSummary): number {
   return left.key < right.key ? -1 : left.key > right.key ? 1 : 0;
 }
 

@@ -7,6 +7,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DirectoryBackend } from "../../src/backends/directory/backend.js";
 import { repairStore } from "../../src/backends/directory/repair.js";
+import { StoreFiles } from "../../src/backends/directory/store-files.js";
+import { IndexUpkeep } from "../../src/backends/directory/summary-index/upkeep.js";
 import type { Operation } from "../../src/contract.js";
 import type { Port } from "../../src/fs/port.js";
 import type { SimulatedMachine } from "../sim/machine.js";
@@ -15,6 +17,7 @@ import { assertListsEqualScan, changeIndexFile, indexFiles, queries } from "./li
 import {
   entryFileName,
   HookedPort,
+  location,
   makeMachine,
   openStore,
   put,
@@ -278,4 +281,107 @@ test("changes during a list that takes several turns neither hide a session nor 
     page.sessions.map(({ key }) => key),
     whole.sessions.map(({ key }) => key),
   );
+});
+
+function useUpkeep(backend: DirectoryBackend, indexWriter: IndexUpkeep): void {
+  Object.assign((backend as unknown as { writing: object }).writing, { indexWriter });
+}
+
+const smallSizes = { chunkRowsMax: 20, inlineRowsMax: 10, runsMax: 32 };
+
+function runsOf(port: Port): { records: number; removals: number }[] {
+  let head = "";
+  changeIndexFile(port, "head.json", (bytes) => {
+    head = bytes.toString("utf8");
+    return bytes;
+  });
+  return JSON.parse(head).runs;
+}
+
+test("an index that is built in several runs is merged into one while checkpoints and lists go on", async () => {
+  const machine = await makeMachine();
+  const writer = await start(machine, "writer");
+  await machine.settle(writer.backend.commit(request(sessions(150, 0))));
+  await machine.settle(writer.backend.checkpoint());
+  const files = StoreFiles.open(writer.process, location, false);
+  const upkeep = new IndexUpkeep(files, smallSizes);
+  // The store's own upkeep would merge so few at once, and leave nothing to do in the background.
+  useUpkeep(writer.backend, upkeep);
+  await machine.settle(upkeep.build(undefined));
+  assert.equal(runsOf(writer.process).length, 8);
+  await machine.settle(assertListsEqualScan(writer.backend, "8 runs"));
+
+  // A checkpoint comes while the merge is written: it stays behind the merged run, with what it removed.
+  const isMerged = await machine.settle(
+    upkeep
+      .merge(async (work) => {
+        await writer.backend.commit(request([remove(keyOf(3)), session(4, 1_000)]));
+        await writer.backend.checkpoint();
+        await work();
+        return true;
+      })
+      .then(() => runsOf(writer.process)),
+  );
+  assert.deepEqual(
+    isMerged.map(({ records, removals }) => [records, removals]),
+    [
+      [150, 0],
+      [1, 1],
+    ],
+  );
+  await machine.settle(assertListsEqualScan(writer.backend, "merged"));
+  files.close();
+  await checkLists(machine, "merged");
+});
+
+test("a merge of what somebody else replaced meanwhile changes nothing", async () => {
+  const machine = await makeMachine();
+  const writer = await start(machine, "writer");
+  await machine.settle(writer.backend.commit(request(sessions(90, 0))));
+  await machine.settle(writer.backend.checkpoint());
+  const files = StoreFiles.open(writer.process, location, false);
+  const upkeep = new IndexUpkeep(files, smallSizes);
+  await machine.settle(upkeep.build(undefined));
+  let between: unknown;
+  await machine.settle(
+    upkeep.merge(async (work) => {
+      changeIndexFile(writer.process, "head.json", () => undefined);
+      await upkeep.build(undefined);
+      between = runsOf(writer.process);
+      await work();
+      return true;
+    }),
+  );
+  assert.deepEqual(runsOf(writer.process), between);
+  files.close();
+  await checkLists(machine, "after a lost merge");
+});
+
+test("a removal below a larger run stays one until it meets the oldest run", async () => {
+  const machine = await makeListedMachine();
+  await withBackend(machine, false, async (backend) => {
+    await backend.commit(request([remove(keyOf(1))]));
+    await backend.checkpoint();
+    await backend.commit(request([session(2, 3)]));
+    await backend.checkpoint();
+    await assertListsEqualScan(backend, "small runs");
+  });
+  const port = machine.process("look");
+  assert.deepEqual(
+    runsOf(port).map(({ records, removals }) => [records, removals]),
+    [
+      [150, 0],
+      [1, 1],
+    ],
+  );
+  await withBackend(machine, false, async (backend) => {
+    await backend.commit(
+      request([remove(keyOf(2)), ...Array.from({ length: 60 }, (_, index) => session(index + 3, 9))]),
+    );
+  });
+  assert.deepEqual(
+    runsOf(port).map(({ records, removals }) => [records, removals]),
+    [[148, 0]],
+  );
+  await checkLists(machine, "all in one");
 });

@@ -274,16 +274,16 @@ export class Summaries {
   // --- pages -----------------------------------------------------------------------------------------------------
 
   private async pageOf(index: RunSet, query: CheckedQuery): Promise<SessionPage> {
-    const { sorted, byKey }: FrozenChanges = this.changed.look();
+    const { sorted, byKey }: FrozenChanges = this.changed.look(query.order);
     const pace = new Pace(this.view.files.port);
     const collector = new PageCollector(query);
     const isByTime = query.order === "updatedAt";
-    const after = isByTime && query.after ? asSummary(query.after) : undefined;
-    for (const summary of index.list(after, sorted, (key) => byKey.has(key))) {
+    const after = query.after && asSummary(query.after);
+    for (const summary of index.list(query.order, after, sorted, (key) => byKey.has(key))) {
       if (summary !== undefined) {
         if (isByTime && isBefore(summary, query.activeSince)) break;
         collector.add(summary);
-        if (isByTime && collector.isFull) break;
+        if (collector.isFull) break;
       }
       const pause = pace.breathe();
       if (pause) {

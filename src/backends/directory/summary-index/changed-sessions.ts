@@ -1,10 +1,10 @@
 /**
- * The sessions that changed since the index was written: their summaries as they are now, in the order of the list.
+ * The sessions that changed since the index was written: their summaries as they are now, in the orders of lists.
  * A list that is read over several turns takes a frozen look at them; changes go on in a copy.
  */
 
-import type { SessionSummary } from "../../../contract.js";
-import { compareByActivity } from "../../../sessions/query.js";
+import type { SessionOrder, SessionSummary } from "../../../contract.js";
+import { compareByActivity, compareByKey } from "../../../sessions/query.js";
 import { firstBehind } from "./run-set.js";
 
 /** From so many changes on, sorting once is quicker than finding a place for each. */
@@ -19,6 +19,8 @@ export class ChangedSessions {
   /** `undefined` for a session that does not exist any more. */
   private byKey = new Map<string, SessionSummary | undefined>();
   private sorted: SessionSummary[] = [];
+  /** Made when it is asked for, never changed. */
+  private sortedByKey: SessionSummary[] | undefined;
   private isShared = false;
 
   get size(): number {
@@ -27,6 +29,7 @@ export class ChangedSessions {
 
   update(changes: ReadonlyMap<string, SessionSummary | undefined>): void {
     if (changes.size === 0) return;
+    this.sortedByKey = undefined;
     if (this.isShared) {
       this.byKey = new Map(this.byKey);
       this.sorted = this.sorted.slice();
@@ -44,8 +47,9 @@ export class ChangedSessions {
   }
 
   /** As they are until the next change, or until `share` is called, from which on it stays. */
-  look(): FrozenChanges {
-    return { sorted: this.sorted, byKey: this.byKey };
+  look(order: SessionOrder = "updatedAt"): FrozenChanges {
+    if (order === "key") this.sortedByKey ??= [...this.sorted].sort(compareByKey);
+    return { sorted: (order === "key" && this.sortedByKey) || this.sorted, byKey: this.byKey };
   }
 
   share(): void {
@@ -55,6 +59,7 @@ export class ChangedSessions {
   clear(): void {
     this.byKey = new Map();
     this.sorted = [];
+    this.sortedByKey = undefined;
     this.isShared = false;
   }
 

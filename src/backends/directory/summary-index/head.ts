@@ -4,11 +4,12 @@
  * sizes tell, and then the index does not exist. Changed only under the checkpoint lock.
  */
 
+import type { SessionOrder } from "../../../contract.js";
 import { openChecked, readWhole, type StoreOwner, writeNewFile } from "../../../fs/checked-file.js";
 import type { Directory, Port } from "../../../fs/port.js";
 import { fixedLimits } from "../../../limits.js";
 import { documentIsIntact, sealDocument } from "../checksum.js";
-import { temporaryName } from "../layout.js";
+import { isSummaryRunName, temporaryName } from "../layout.js";
 import type { CommitStamp } from "../version.js";
 import { DamagedIndexError } from "./row.js";
 
@@ -17,6 +18,12 @@ const indexKind = "sessiondir-summary-index";
 const formatVersion = 1;
 export const headName = "head.json";
 
+/** The blocks of a run in one order: how many, and where their table is. They lie before it. */
+export interface BlocksInfo {
+  readonly count: number;
+  readonly tableOffset: number;
+}
+
 /** Where the parts of a run lie in its file, and what they must sum up to. */
 export interface RunInfo {
   readonly name: string;
@@ -24,8 +31,7 @@ export interface RunInfo {
   /** Sessions it lists, and sessions of older runs that it says are gone. */
   readonly records: number;
   readonly removals: number;
-  readonly blocks: number;
-  readonly blockTableOffset: number;
+  readonly blocks: Readonly<Record<SessionOrder, BlocksInfo>>;
   readonly keysOffset: number;
   readonly keysChecksum: string;
   readonly bucketBits: number;
@@ -64,12 +70,24 @@ export function readHead(port: Port, directory: Directory, owner: StoreOwner): I
   if (fields.kind !== indexKind || fields.formatVersion !== formatVersion) {
     throw new DamagedIndexError("the head is of another format");
   }
-  return {
-    incarnation: String(fields.incarnation),
-    upTo: { version: Number(fields.version), record: String(fields.record) },
-    sessions: Number(fields.sessions),
-    runs: fields.runs as readonly RunInfo[],
-  };
+  const { incarnation, version, record, sessions, runs } = fields;
+  if (!isCount(version) || !isCount(sessions) || !Array.isArray(runs) || !runs.every(isRunInfo)) {
+    throw new DamagedIndexError("the head misses fields or has fields of the wrong type");
+  }
+  return { incarnation: String(incarnation), upTo: { version, record: String(record) }, sessions, runs };
+}
+
+function isRunInfo(value: unknown): value is RunInfo {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, bytes, records, removals, blocks, keysOffset, bucketBits, bucketTableOffset } = value as RunInfo;
+  const counts = [bytes, records, removals, keysOffset, bucketBits, bucketTableOffset];
+  for (const order of ["updatedAt", "key"] as const) counts.push(blocks?.[order]?.count, blocks?.[order]?.tableOffset);
+  // A name is used as a name, and never as a path.
+  return typeof name === "string" && isSummaryRunName(name) && counts.every(isCount) && bucketBits <= 30;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** Replaces the head. Not synced: see above. */

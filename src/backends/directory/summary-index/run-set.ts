@@ -1,20 +1,26 @@
 /**
- * The runs of one head, open, and the order of the list over all of them: a merge of their blocks that passes over what
+ * The runs of one head, open, and lists over all of them: a merge of their blocks that passes over what
  * a newer run replaces. Whether it does is looked up only when a session's turn has come: the sessions that were active
  * since an old run was written stand at its top, and a page is full of their newer rows before anybody asks.
  *
  * Immutable, so what was decoded and looked up is kept: 128 blocks. Pinned while a list is made from it.
  */
 
-import type { SessionSummary } from "../../../contract.js";
+import type { SessionOrder, SessionSummary } from "../../../contract.js";
 import type { StoreOwner } from "../../../fs/checked-file.js";
 import type { Directory, Port } from "../../../fs/port.js";
-import { compareByActivity } from "../../../sessions/query.js";
+import { compareByActivity, compareByKey } from "../../../sessions/query.js";
 import { type IndexHead, readHead } from "./head.js";
 import { DamagedIndexError, hashKey } from "./row.js";
 import { Run } from "./run.js";
 
 const keptBlocksMax = 128;
+
+export type Comparison = (left: SessionSummary, right: SessionSummary) => number;
+export const comparisons: Readonly<Record<SessionOrder, Comparison>> = {
+  updatedAt: compareByActivity,
+  key: compareByKey,
+};
 
 interface Block {
   readonly rows: SessionSummary[];
@@ -82,18 +88,20 @@ export class RunSet {
    * `isReplaced` names. `undefined` for each one that is passed over, so that whoever reads on can let others run.
    */
   *list(
+    order: SessionOrder,
     after: SessionSummary | undefined,
     others: readonly SessionSummary[],
     isReplaced: (key: string) => boolean,
   ): Generator<SessionSummary | undefined> {
-    const cursors = this.runs.map((_, index) => new RunCursor(this, index, after));
-    let other = after === undefined ? 0 : firstBehind(others, after);
+    const compare = comparisons[order];
+    const cursors = this.runs.map((_, index) => new RunCursor(this, order, index, after));
+    let other = after === undefined ? 0 : firstBehind(others, after, compare);
     for (;;) {
       let best: SessionSummary | undefined = others[other];
       let from: RunCursor | undefined;
       for (const cursor of cursors) {
         const row = cursor.row;
-        if (row === undefined || (best !== undefined && compareByActivity(row, best) >= 0)) continue;
+        if (row === undefined || (best !== undefined && compare(row, best) >= 0)) continue;
         best = row;
         from = cursor;
       }
@@ -109,12 +117,12 @@ export class RunSet {
     }
   }
 
-  readBlock(run: number, block: number): Block {
-    const name = `${run}/${block}`;
+  readBlock(order: SessionOrder, run: number, block: number): Block {
+    const name = `${order}/${run}/${block}`;
     let found = this.blocks.get(name);
     if (found !== undefined) this.blocks.delete(name);
     else {
-      const rows = (this.runs[run] as Run).readBlock(block);
+      const rows = (this.runs[run] as Run).readBlock(order, block);
       found = { rows, states: new Uint8Array(rows.length) };
       if (this.blocks.size >= keptBlocksMax) {
         for (const oldest of this.blocks.keys()) {
@@ -145,20 +153,24 @@ export class RunSet {
 class RunCursor {
   row: SessionSummary | undefined;
   private readonly set: RunSet;
+  private readonly order: SessionOrder;
+  private readonly compare: Comparison;
   private readonly run: number;
   private readonly blockCount: number;
   private blockNumber = 0;
   private block: Block | undefined;
   private index = 0;
 
-  constructor(set: RunSet, run: number, after: SessionSummary | undefined) {
+  constructor(set: RunSet, order: SessionOrder, run: number, after: SessionSummary | undefined) {
     this.set = set;
+    this.order = order;
+    this.compare = comparisons[order];
     this.run = run;
-    this.blockCount = (set.runs[run] as Run).info.blocks;
+    this.blockCount = (set.runs[run] as Run).info.blocks[order].count;
     if (after !== undefined) this.blockNumber = this.findBlock(after);
     this.enterBlock();
     if (after !== undefined && this.block !== undefined) {
-      this.index = firstBehind(this.block.rows, after);
+      this.index = firstBehind(this.block.rows, after, this.compare);
       this.row = this.block.rows[this.index];
       if (this.row === undefined) throw new DamagedIndexError("blocks are not in order");
     }
@@ -178,7 +190,8 @@ class RunCursor {
 
   private enterBlock(): void {
     this.index = 0;
-    this.block = this.blockNumber < this.blockCount ? this.set.readBlock(this.run, this.blockNumber) : undefined;
+    this.block =
+      this.blockNumber < this.blockCount ? this.set.readBlock(this.order, this.run, this.blockNumber) : undefined;
     this.row = this.block?.rows[0];
   }
 
@@ -187,8 +200,8 @@ class RunCursor {
     let [low, high] = [0, this.blockCount];
     while (low < high) {
       const middle = (low + high) >> 1;
-      const last = this.set.readBlock(this.run, middle).rows.at(-1) as SessionSummary;
-      if (compareByActivity(last, after) > 0) high = middle;
+      const last = this.set.readBlock(this.order, this.run, middle).rows.at(-1) as SessionSummary;
+      if (this.compare(last, after) > 0) high = middle;
       else low = middle + 1;
     }
     return low;
@@ -196,11 +209,15 @@ class RunCursor {
 }
 
 /** The index of the first summary behind a position, in a list that is in order. */
-export function firstBehind(summaries: readonly SessionSummary[], position: SessionSummary): number {
+export function firstBehind(
+  summaries: readonly SessionSummary[],
+  position: SessionSummary,
+  compare: Comparison = compareByActivity,
+): number {
   let [low, high] = [0, summaries.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (compareByActivity(summaries[middle] as SessionSummary, position) > 0) high = middle;
+    if (compare(summaries[middle] as SessionSummary, position) > 0) high = middle;
     else low = middle + 1;
   }
   return low;

@@ -1,5 +1,5 @@
 /**
- * Writes one run, from summaries that come in the order of the list. Memory: 16 bytes for each session and block, and
+ * Writes one run, from summaries that come first by time, then once more by key. Memory: 16 bytes for each session and block, and
  * the bytes that wait to be appended. A run counts only once a head names it; what a crash leaves is swept by the next
  * one that writes a head. Nothing is synced (head.ts says why).
  */
@@ -11,7 +11,7 @@ import type { Pace } from "../../../fs/pace.js";
 import type { Directory, File, Port } from "../../../fs/port.js";
 import { checksumOf } from "../checksum.js";
 import { fileMode, summaryRunName } from "../layout.js";
-import type { RunInfo } from "./head.js";
+import type { BlocksInfo, RunInfo } from "./head.js";
 import { encodeRow, hashBytes, hashKey } from "./row.js";
 import { blockEntryBytes, bucketEntryBytes, keyBytes } from "./run.js";
 
@@ -32,10 +32,12 @@ export class RunWriter {
   private pendingBytes = 0;
   private rows: string[] = [];
   private rowsBytes = 0;
-  private readonly blockTable: Buffer[] = [];
+  private blockTable: Buffer[] = [];
+  private byTime: BlocksInfo | undefined;
   private keys = Buffer.allocUnsafe(256 * keyBytes);
   private keyCount = 0;
   private records = 0;
+  private rowsByKey = 0;
 
   constructor(port: Port, directory: Directory, version: number, pace: Pace) {
     this.port = port;
@@ -45,13 +47,18 @@ export class RunWriter {
     this.file = port.open(directory, this.name, "create");
   }
 
+  /** All summaries, newest first, ties by key. */
   add(summary: SessionSummary): void {
-    const row = encodeRow(summary);
-    this.rows.push(row);
-    this.rowsBytes += row.length;
     this.records += 1;
     this.addKey(hashKey(summary.key), 1);
-    if (this.rows.length >= rowsPerBlock || this.rowsBytes >= blockBytesMax) this.endBlock();
+    this.addRow(summary);
+  }
+
+  /** Then the same ones by key. */
+  addByKey(summary: SessionSummary): void {
+    this.byTime ??= this.endBlocks();
+    this.rowsByKey += 1;
+    this.addRow(summary);
   }
 
   addRemoval(keyHash: Buffer): void {
@@ -62,9 +69,9 @@ export class RunWriter {
   async finish(): Promise<RunInfo> {
     try {
       this.port.setMode(this.file, fileMode);
-      this.endBlock();
-      const blockTableOffset = this.offset;
-      for (const entry of this.blockTable) this.append(entry);
+      if (this.rowsByKey !== this.records) throw new Error("a run has other sessions by key than by time");
+      this.byTime ??= this.endBlocks();
+      const blocks = { updatedAt: this.byTime, key: this.endBlocks() };
       const keysOffset = this.offset;
       const { keys, bucketTable, bucketBits } = await this.groupKeys();
       for (let at = 0; at < keys.byteLength; at += pendingBytesMax) {
@@ -80,8 +87,7 @@ export class RunWriter {
         bytes: this.offset,
         records: this.records,
         removals: this.keyCount - this.records,
-        blocks: this.blockTable.length,
-        blockTableOffset,
+        blocks,
         keysOffset,
         keysChecksum: checksumOf(keys),
         bucketBits,
@@ -114,6 +120,21 @@ export class RunWriter {
     keyHash.copy(this.keys, at, 0, hashBytes);
     this.keys[at + hashBytes] = flag;
     this.keyCount += 1;
+  }
+
+  private addRow(summary: SessionSummary): void {
+    const row = encodeRow(summary);
+    this.rows.push(row);
+    this.rowsBytes += row.length;
+    if (this.rows.length >= rowsPerBlock || this.rowsBytes >= blockBytesMax) this.endBlock();
+  }
+
+  private endBlocks(): BlocksInfo {
+    this.endBlock();
+    const info = { count: this.blockTable.length, tableOffset: this.offset };
+    for (const entry of this.blockTable) this.append(entry);
+    this.blockTable = [];
+    return info;
   }
 
   private endBlock(): void {

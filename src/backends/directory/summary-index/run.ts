@@ -1,17 +1,19 @@
 /**
- * A run: one immutable file of `summary-index/` with summaries in the order of the list (newest first, ties by key), in
- * blocks that are read and checked one by one, and a table by which a key is found without reading them. So the newest
- * 50 of a million cost one block, and whether a newer run replaces a session costs one look at its table.
+ * A run: one immutable file of `summary-index/` with summaries in both orders of lists (newest first with ties by key;
+ * and by key), in blocks that are read and checked one by one, and a table by which a key is found without reading
+ * them. So the newest 50 of a million cost one block, and whether a newer run replaces a session costs one look at its
+ * table. Twice the bytes, but no page in either order ever costs a pass over all.
  *
- *     blocks        JSON arrays of rows, one behind the other
+ *     blocks        JSON arrays of rows, one behind the other, by time
  *     block table   16 bytes for each: offset (6), length (4), CRC-32 (4), 2 unused; all numbers little-endian
+ *     blocks, block table: the same rows by key
  *     keys          16 bytes for each: hash of the key (15), 1 when the session is there or 0 when it is gone;
  *                   grouped in buckets by the first bits of the hash
  *     bucket table  8 bytes for each: number of its first key (4), CRC-32 of its keys (4); then the number of keys (4)
  */
 
 import { crc32 } from "node:zlib";
-import type { SessionSummary } from "../../../contract.js";
+import type { SessionOrder, SessionSummary } from "../../../contract.js";
 import { openChecked, type StoreOwner } from "../../../fs/checked-file.js";
 import type { Directory, File, Port } from "../../../fs/port.js";
 import { checksumOf } from "../checksum.js";
@@ -53,11 +55,13 @@ export class Run {
     this.port.close(this.file);
   }
 
-  readBlock(index: number): SessionSummary[] {
-    const place = this.read(this.info.blockTableOffset + index * blockEntryBytes, blockEntryBytes);
+  readBlock(order: SessionOrder, index: number): SessionSummary[] {
+    const { tableOffset } = this.info.blocks[order];
+    const place = this.read(tableOffset + index * blockEntryBytes, blockEntryBytes);
+    if (index >= this.info.blocks[order].count) throw new DamagedIndexError("there is no such block");
     const offset = place.readUIntLE(0, 6);
     const length = place.readUInt32LE(6);
-    if (offset + length > this.info.blockTableOffset) throw new DamagedIndexError("a block lies outside of its run");
+    if (offset + length > tableOffset) throw new DamagedIndexError("a block lies outside of its run");
     const bytes = this.read(offset, length);
     if (crc32(bytes) !== place.readUInt32LE(10)) throw new DamagedIndexError("a block does not match its checksum");
     let rows: unknown;
@@ -120,6 +124,7 @@ export class Run {
   }
 
   private read(position: number, length: number): Buffer {
+    if (position + length > this.info.bytes) throw new DamagedIndexError("a part lies outside of its run");
     const buffer = Buffer.allocUnsafe(length);
     let filled = 0;
     while (filled < length) {

@@ -13,7 +13,7 @@ import { SessionStoreError } from "../../../errors.js";
 import { Pace } from "../../../fs/pace.js";
 import { type Directory, hasCode, type Port } from "../../../fs/port.js";
 import { isRefusalOfTheSystem } from "../../../fs/refusal.js";
-import { compareByActivity } from "../../../sessions/query.js";
+import { compareByActivity, compareByKey } from "../../../sessions/query.js";
 import { summarizeSession } from "../../../sessions/summary.js";
 import { readEntryFileIfExists } from "../entries/entry-file.js";
 import { isSummaryRunName, isTemporaryName, parseEntryFileName, summaryIndexName } from "../layout.js";
@@ -21,17 +21,21 @@ import type { StoreFiles } from "../store-files.js";
 import type { CommitStamp } from "../version.js";
 import { headName, type IndexHead, type RunInfo, readHead, writeHead } from "./head.js";
 import { DamagedIndexError, hashKey } from "./row.js";
-import { RunSet } from "./run-set.js";
+import { type Comparison, RunSet } from "./run-set.js";
 import { RunWriter } from "./run-writer.js";
 
-/** While an index is built, so many summaries are in memory at once. */
-const chunkRowsMax = 50_000;
+export interface UpkeepSizes {
+  /** While an index is built, so many summaries are in memory at once. */
+  readonly chunkRowsMax: number;
+  /** Merges of at most so many rows are made at once, by the checkpoint; larger ones in the background. */
+  readonly inlineRowsMax: number;
+  /** If nobody lives long enough for a merge in the background, the checkpoint makes it after all. */
+  readonly runsMax: number;
+}
+
+const defaultSizes: UpkeepSizes = { chunkRowsMax: 50_000, inlineRowsMax: 20_000, runsMax: 32 };
 /** A run is merged with the newer ones when they hold more than a quarter of what it holds. */
 const sizeRatio = 4;
-/** Merges of at most so many rows are made at once, by the checkpoint; larger ones in the background. */
-const inlineRowsMax = 20_000;
-/** If nobody lives long enough for a merge in the background, the checkpoint makes it after all. */
-const runsMax = 32;
 
 /** The store is being closed: upkeep ends where it is. */
 class UpkeepStopped extends Error {}
@@ -40,11 +44,13 @@ export class IndexUpkeep {
   private readonly files: StoreFiles;
   private readonly port: Port;
   private readonly pace: Pace;
+  private readonly sizes: UpkeepSizes;
   private stopped = false;
-  /** A merge that is too large for a checkpoint is waiting. */
-  mergeIsDue = false;
+  /** A merge that is too large for a checkpoint may be waiting. */
+  mergeIsDue = true;
 
-  constructor(files: StoreFiles) {
+  constructor(files: StoreFiles, sizes: UpkeepSizes = defaultSizes) {
+    this.sizes = sizes;
     this.files = files;
     this.port = files.port;
     this.pace = new Pace(files.port);
@@ -101,7 +107,7 @@ export class IndexUpkeep {
         await this.breathe();
         if (summary === undefined) continue;
         chunk.push(summary);
-        if (chunk.length >= chunkRowsMax) await endChunk();
+        if (chunk.length >= this.sizes.chunkRowsMax) await endChunk();
       }
       await endChunk();
       const sessions = runs.reduce((sum, { records }) => sum + records, 0);
@@ -192,8 +198,12 @@ export class IndexUpkeep {
   ): Promise<RunInfo> {
     const writer = new RunWriter(this.port, directory, version, this.pace);
     try {
-      for (const summary of await this.sort(summaries)) {
+      for (const summary of await this.sort(summaries, compareByActivity)) {
         writer.add(summary);
+        await this.breathe();
+      }
+      for (const summary of await this.sort(summaries, compareByKey)) {
+        writer.addByKey(summary);
         await this.breathe();
       }
       for (const keyHash of removed) writer.addRemoval(keyHash);
@@ -205,29 +215,32 @@ export class IndexUpkeep {
   }
 
   /** In pieces, which are then merged: sorting 50,000 at once would hold up everybody for 50 ms. */
-  private async sort(summaries: SessionSummary[]): Promise<SessionSummary[]> {
+  private async sort(summaries: SessionSummary[], compare: Comparison): Promise<SessionSummary[]> {
     const pieceRows = 1_024;
     let pieces: SessionSummary[][] = [];
     for (let at = 0; at < summaries.length; at += pieceRows) {
-      pieces.push(summaries.slice(at, at + pieceRows).sort(compareByActivity));
+      pieces.push(summaries.slice(at, at + pieceRows).sort(compare));
       await this.breathe();
     }
     while (pieces.length > 1) {
       const merged: SessionSummary[][] = [];
       for (let index = 0; index < pieces.length; index += 2) {
-        merged.push(await this.mergePieces(pieces[index] as SessionSummary[], pieces[index + 1] ?? []));
+        merged.push(await this.mergePieces(pieces[index] as SessionSummary[], pieces[index + 1] ?? [], compare));
       }
       pieces = merged;
     }
     return pieces[0] ?? [];
   }
 
-  private async mergePieces(left: SessionSummary[], right: SessionSummary[]): Promise<SessionSummary[]> {
+  private async mergePieces(
+    left: SessionSummary[],
+    right: SessionSummary[],
+    compare: Comparison,
+  ): Promise<SessionSummary[]> {
     const merged: SessionSummary[] = [];
     for (let l = 0, r = 0; l < left.length || r < right.length; ) {
       const takesLeft =
-        r >= right.length ||
-        (l < left.length && compareByActivity(left[l] as SessionSummary, right[r] as SessionSummary) <= 0);
+        r >= right.length || (l < left.length && compare(left[l] as SessionSummary, right[r] as SessionSummary) <= 0);
       merged.push((takesLeft ? left[l++] : right[r++]) as SessionSummary);
       if (merged.length % 1_024 === 0) await this.breathe();
     }
@@ -240,8 +253,12 @@ export class IndexUpkeep {
     try {
       const writer = new RunWriter(this.port, directory, head.upTo.version, this.pace);
       try {
-        for (const summary of set.list(undefined, [], () => false)) {
+        for (const summary of set.list("updatedAt", undefined, [], () => false)) {
           if (summary) writer.add(summary);
+          await this.breathe();
+        }
+        for (const summary of set.list("key", undefined, [], () => false)) {
+          if (summary) writer.addByKey(summary);
           await this.breathe();
         }
         // Below the oldest run there is nothing that a removal could hide.
@@ -272,7 +289,7 @@ export class IndexUpkeep {
     const first = firstToMerge(head.runs);
     if (first === undefined) return;
     const replaced = head.runs.slice(first);
-    if (rowsOf(replaced) > inlineRowsMax && head.runs.length <= runsMax) {
+    if (rowsOf(replaced) > this.sizes.inlineRowsMax && head.runs.length <= this.sizes.runsMax) {
       this.mergeIsDue = true;
       return;
     }
