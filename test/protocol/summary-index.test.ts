@@ -8,6 +8,7 @@ import { test } from "node:test";
 import type { DirectoryBackend } from "../../src/backends/directory/backend.js";
 import { repairStore } from "../../src/backends/directory/repair.js";
 import { StoreFiles } from "../../src/backends/directory/store-files.js";
+import { readHead, writeHead } from "../../src/backends/directory/summary-index/head.js";
 import { IndexUpkeep } from "../../src/backends/directory/summary-index/upkeep.js";
 import type { Operation } from "../../src/contract.js";
 import type { Port } from "../../src/fs/port.js";
@@ -17,6 +18,7 @@ import { assertListsEqualScan, changeIndexFile, indexFiles, queries } from "./li
 import {
   entryFileName,
   HookedPort,
+  killBefore,
   location,
   makeMachine,
   openStore,
@@ -235,6 +237,37 @@ test("an index of another incarnation, or behind the checkpoint, is not believed
     port.setMode(file, 0o600);
   }
   await checkLists(machine.fork(), "an old index");
+  // Nor is it carried on: a checkpoint would hide that others are missing from it.
+  await withBackend(machine, false, async (backend) => {
+    await backend.commit(request([session(140, 800)]));
+  });
+  await checkLists(machine, "an old index after another checkpoint");
+});
+
+test("an index that is ahead of the checkpoint is believed only if the journal has that very commit", async () => {
+  const machine = await makeListedMachine();
+  const writer = await start(machine, "writer");
+  await machine.settle(writer.backend.commit(request([session(1, 700), remove(keyOf(2))])));
+  killBefore(writer, ({ method, path }) => method === "rename" && path.endsWith("/state.json"));
+  void writer.backend.checkpoint().catch(() => {});
+  await machine.settle(machine.process("clock").sleep(1_000));
+  assert.ok(writer.process.isKilled);
+  const reader = await start(machine, "reader", { readOnly: true });
+  const read: string[] = [];
+  reader.port.before = (call) => {
+    if (call.path.includes("/entries/")) read.push(call.path);
+  };
+  assert.equal((await machine.settle(reader.backend.list({ limit: 1 }))).sessions[0]?.key, keyOf(1));
+  assert.deepEqual(read, []);
+  await machine.settle(reader.backend.close());
+  await checkLists(machine.fork(), "ahead");
+
+  const forger = machine.process("forger");
+  const index = forger.openRoot(`${storePath}/summary-index`);
+  const head = readHead(forger, index, { uid: undefined });
+  assert.equal(head.upTo.version, 2);
+  writeHead(forger, index, { ...head, upTo: { version: 2, record: "00000001" }, sessions: 0, runs: [] });
+  await checkLists(machine, "ahead of another journal");
 });
 
 test("repair drops the index, so that what it did to entry files shows in lists", async () => {
@@ -276,7 +309,10 @@ test("changes during a list that takes several turns neither hide a session nor 
   const commits = Promise.all(
     Array.from({ length: 20 }, (_, index) => writer.backend.commit(request([session(index, 2_000 + index)]))),
   );
-  const [page] = await machine.settle(Promise.all([listing, commits]));
+  // Another list takes the changes up while the first one is still on its way.
+  const meanwhile = commits.then(() => writer.backend.list({ limit: 1 }));
+  const [page, newest] = await machine.settle(Promise.all([listing, meanwhile]));
+  assert.equal(newest.sessions[0]?.key, keyOf(19));
   assert.deepEqual(
     page.sessions.map(({ key }) => key),
     whole.sessions.map(({ key }) => key),
@@ -352,6 +388,18 @@ test("a merge of what somebody else replaced meanwhile changes nothing", async (
       return true;
     }),
   );
+  assert.deepEqual(runsOf(writer.process), between);
+  await machine.settle(
+    upkeep.merge(async (work) => {
+      // Its upkeep merges so few at once.
+      await writer.backend.commit(request([remove(keyOf(3))]));
+      await writer.backend.checkpoint();
+      between = runsOf(writer.process);
+      await work();
+      return true;
+    }),
+  );
+  assert.equal((between as unknown[]).length, 1);
   assert.deepEqual(runsOf(writer.process), between);
   files.close();
   await checkLists(machine, "after a lost merge");
