@@ -65,7 +65,8 @@ export interface WriteOptions {
 export interface UpdateOptions extends WriteOptions {
   /**
    * What happens when somebody else changed the session meanwhile. "rerun" (default): the function runs again on the
-   * fresh entry. "merge": fields that only one side changed are merged; the function runs again on a true overlap.
+   * fresh entry. "merge": fields that only one side changed are merged; the function runs again on a true overlap. Two
+   * sides that set a field to the same value agree: for what counts up or down, leave it at "rerun".
    */
   onConflict?: "rerun" | "merge";
 }

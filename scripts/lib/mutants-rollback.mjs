@@ -440,7 +440,7 @@ export const rollbackMutants = [
     file: save,
     find: "await this.#syncNames();",
     replace: "",
-    suite: [rotationCrash, "test/unit/json/save-durability.test.ts"],
+    suite: rotationCrash,
   },
   {
     name: "json save: a foreign write is noticed",
