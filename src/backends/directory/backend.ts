@@ -368,6 +368,18 @@ export class DirectoryBackend implements Backend {
     }
   }
 
+  /**
+   * How many sessions there are that can be read, at the cost of a list of one. `undefined` while there is no index, which
+   * the first list of a writer makes: counting would mean to read every entry file.
+   */
+  async countSessions(): Promise<number | undefined> {
+    try {
+      return await this.summaries.countIfIndexed();
+    } catch (error) {
+      throw this.translate(error, "count");
+    }
+  }
+
   async stats(): Promise<StoreStats> {
     try {
       this.refresh();
@@ -375,8 +387,7 @@ export class DirectoryBackend implements Backend {
       throw this.translate(error, "stats");
     }
     const { view, files } = this;
-    // Undefined where there is no index: counting would mean to read every file.
-    const sessions = await this.summaries.countIfIndexed();
+    const sessions = await this.countSessions();
     let entryFiles = 0;
     for (const { batch } of files.entries.list(Number.POSITIVE_INFINITY)) {
       for (const { name, kind } of batch) if (kind === "file" && name.startsWith("session-")) entryFiles += 1;

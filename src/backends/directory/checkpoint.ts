@@ -31,7 +31,7 @@ import {
 import * as layout from "./layout.js";
 import type { LockFile } from "./lock-file.js";
 import type { StoreFiles } from "./store-files.js";
-import { sweepIndex } from "./summary-index/upkeep.js";
+import { sweepIndex } from "./summary-index/leftovers.js";
 import type { CommitStamp } from "./version.js";
 
 export interface CheckpointOptions {

@@ -20,7 +20,7 @@ import * as layout from "./layout.js";
 import { settleJournalEnd } from "./recover.js";
 import { acceptedKeys, type RepairContext } from "./repair.js";
 import { StoreFiles } from "./store-files.js";
-import { dropIndex } from "./summary-index/upkeep.js";
+import { dropIndex } from "./summary-index/leftovers.js";
 import { View } from "./view.js";
 
 /** What can still be told of a session. */

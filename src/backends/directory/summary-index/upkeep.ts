@@ -16,13 +16,15 @@ import { isRefusalOfTheSystem } from "../../../fs/refusal.js";
 import { compareByActivity, compareByKey } from "../../../sessions/query.js";
 import { summarizeSession } from "../../../sessions/summary.js";
 import { readEntryFileIfExists } from "../entries/entry-file.js";
-import { isSummaryRunName, isTemporaryName, parseEntryFileName, summaryIndexName } from "../layout.js";
+import { parseEntryFileName, summaryIndexName } from "../layout.js";
 import type { StoreFiles } from "../store-files.js";
 import type { CommitStamp } from "../version.js";
-import { headName, type IndexHead, type RunInfo, readHead, writeHead } from "./head.js";
+import { type IndexHead, type RunInfo, readHead, writeHead } from "./head.js";
+import { sweep, unlinkIfThere } from "./leftovers.js";
 import { DamagedIndexError, hashKey } from "./row.js";
-import { type Comparison, RunSet } from "./run-set.js";
+import { RunSet } from "./run-set.js";
 import { RunWriter } from "./run-writer.js";
+import { sortInSlices } from "./sort.js";
 
 export interface UpkeepSizes {
   /** While an index is built, so many summaries are in memory at once. */
@@ -198,11 +200,11 @@ export class IndexUpkeep {
   ): Promise<RunInfo> {
     const writer = new RunWriter(this.port, directory, version, this.pace);
     try {
-      for (const summary of await this.sort(summaries, compareByActivity)) {
+      for (const summary of await sortInSlices(summaries, compareByActivity, () => this.breathe())) {
         writer.add(summary);
         await this.breathe();
       }
-      for (const summary of await this.sort(summaries, compareByKey)) {
+      for (const summary of await sortInSlices(summaries, compareByKey, () => this.breathe())) {
         writer.addByKey(summary);
         await this.breathe();
       }
@@ -212,39 +214,6 @@ export class IndexUpkeep {
       throw error;
     }
     return writer.finish();
-  }
-
-  /** In pieces, which are then merged: sorting 50,000 at once would hold up everybody for 50 ms. */
-  private async sort(summaries: SessionSummary[], compare: Comparison): Promise<SessionSummary[]> {
-    const pieceRows = 1_024;
-    let pieces: SessionSummary[][] = [];
-    for (let at = 0; at < summaries.length; at += pieceRows) {
-      pieces.push(summaries.slice(at, at + pieceRows).sort(compare));
-      await this.breathe();
-    }
-    while (pieces.length > 1) {
-      const merged: SessionSummary[][] = [];
-      for (let index = 0; index < pieces.length; index += 2) {
-        merged.push(await this.mergePieces(pieces[index] as SessionSummary[], pieces[index + 1] ?? [], compare));
-      }
-      pieces = merged;
-    }
-    return pieces[0] ?? [];
-  }
-
-  private async mergePieces(
-    left: SessionSummary[],
-    right: SessionSummary[],
-    compare: Comparison,
-  ): Promise<SessionSummary[]> {
-    const merged: SessionSummary[] = [];
-    for (let l = 0, r = 0; l < left.length || r < right.length; ) {
-      const takesLeft =
-        r >= right.length || (l < left.length && compare(left[l] as SessionSummary, right[r] as SessionSummary) <= 0);
-      merged.push((takesLeft ? left[l++] : right[r++]) as SessionSummary);
-      if (merged.length % 1_024 === 0) await this.breathe();
-    }
-    return merged;
   }
 
   /** One run in place of the newest ones, from `first` on. */
@@ -326,59 +295,6 @@ export class IndexUpkeep {
   private breathe(): Promise<void> | undefined {
     if (this.stopped) throw new UpkeepStopped("the store is being closed");
     return this.pace.breathe();
-  }
-}
-
-/** Removes what no head names: left by those who died, or gave up. Under the checkpoint lock. */
-export function sweepIndex(files: StoreFiles): void {
-  const directory = files.openPartIfExists(summaryIndexName);
-  if (directory === undefined) return;
-  try {
-    let runs: readonly RunInfo[] = [];
-    try {
-      runs = readHead(files.port, directory, files.owner).runs;
-    } catch {
-      // No index: nothing in here is of use.
-    }
-    sweep(files.port, directory, runs);
-  } finally {
-    files.port.closeDirectory(directory);
-  }
-}
-
-function sweep(port: Port, directory: Directory, kept: readonly RunInfo[]): void {
-  const named = new Set(kept.map(({ name }) => name));
-  for (const batch of port.listInBatches(directory, 512)) {
-    for (const { name, kind } of batch) {
-      if (kind !== "file" || named.has(name) || !(isSummaryRunName(name) || isTemporaryName(name))) continue;
-      unlinkIfThere(port, directory, name);
-    }
-  }
-}
-
-function unlinkIfThere(port: Port, directory: Directory, name: string): void {
-  try {
-    port.unlink(directory, name);
-  } catch (error) {
-    if (!hasCode(error, "ENOENT")) throw error;
-  }
-}
-
-/**
- * The index is no longer believed: for repairs, which change entry files behind its back. What open processes read
- * already they keep, as they keep the entries in their caches.
- */
-export async function dropIndex(files: StoreFiles): Promise<void> {
-  const directory = files.openPartIfExists(summaryIndexName);
-  if (directory === undefined) return;
-  try {
-    files.port.unlink(directory, headName);
-    // The one thing that must not come back after a power cut: the old head would still fit.
-    await files.port.syncDirectory(directory);
-  } catch (error) {
-    if (!hasCode(error, "ENOENT")) throw error;
-  } finally {
-    files.port.closeDirectory(directory);
   }
 }
 
