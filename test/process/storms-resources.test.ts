@@ -258,7 +258,7 @@ for (const descriptorsLeft of [0, 4, 7, 8, 9, 10, descriptorsEnough]) {
           ledger.hear(0, said);
           if (said[0] === "free") free.add(said[1]);
         };
-        await using writer = await WriterProcess.start(hear, "ulimit -n 80");
+        await using writer = await WriterProcess.start(hear, "ulimit -n 256");
         const finished = writer.says("finished");
         writer.begin(lifeOf(location, 0, { operations: 150, wish: { descriptorsLeft } }));
         const worked = await finished;
