@@ -6,10 +6,16 @@
 import type { FrozenEntry } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
 import type { Limits } from "../limits.js";
-import { privatizeEntry } from "../sessions/entry-value.js";
+import {
+  type PrivateFields,
+  privatizeChanges,
+  privatizeEntry,
+  registerShallow,
+  setField,
+} from "../sessions/entry-value.js";
 import { jsonEqual } from "../sessions/json-equal.js";
 import { normalizeKey } from "../sessions/keys.js";
-import { diffEntries, mergeThreeWay } from "../sessions/patch.js";
+import { applyPatch, diffEntries, effectiveFields, mergeThreeWay } from "../sessions/patch.js";
 import { normalizeStoreSessionKey } from "./key-normalization.js";
 import type { StoredSession } from "./read-sources.js";
 import { normalizeSessionEntry } from "./store-normalize.js";
@@ -63,9 +69,13 @@ function toChange(
   const last = newest(key, written.size > 0 ? written : group, ({ left }) => left ?? undefined)?.left ?? undefined;
   if (last === undefined) return { key, base, next: base === undefined ? "unchanged" : undefined, isReliedOn: true };
   normalizeKey(key, "openclaw", limits.keyBytes);
-  const kept = mayDropAcp ? last : withAcp(last, sessions);
+  const shared = withFoundFields(
+    last,
+    sessions.find(({ left }) => left === last),
+  );
+  const kept = mayDropAcp ? shared : withAcp(shared, sessions);
   const normalized = isObject(kept) ? normalizeSessionEntry(kept as SessionEntry) : kept;
-  const next = privatize(key, normalized, limits);
+  const next = privatize(key, normalized, base?.entry, limits);
   const isEqual = base !== undefined && group.size === 1 && jsonEqual(base.entry, next);
   return { key, base, next: isEqual ? "unchanged" : next, isReliedOn: true };
 }
@@ -125,9 +135,25 @@ function isPlain(value: object): boolean {
   return prototype === null || prototype === Object.prototype;
 }
 
-function privatize(key: string, value: unknown, limits: Readonly<Limits>): FrozenEntry {
+/** A field that is as it was found is the stored value itself, which nothing later has to copy or compare. */
+function withFoundFields(left: unknown, session: TouchedSession | undefined): unknown {
+  const found = session?.found;
+  if (found === undefined || !isObject(left) || !isPlain(left)) return left;
+  // Each getter is read once.
+  const fields: Record<string, unknown> = { ...left };
+  for (const name of Object.keys(fields)) {
+    if (Object.hasOwn(found, name) && isAsFound(found[name], fields[name])) setField(fields, name, found[name]);
+  }
+  return fields;
+}
+
+/** What is a value of `base` is neither copied nor looked into. */
+function privatize(key: string, value: unknown, base: FrozenEntry | undefined, limits: Readonly<Limits>): FrozenEntry {
   try {
-    return privatizeEntry(value, limits);
+    if (base === undefined) return privatizeEntry(value, limits);
+    const fields: PrivateFields = privatizeChanges(value, base, limits);
+    const effective = effectiveFields(base, fields);
+    return effective === undefined ? base : applyPatch(base, effective.set, effective.unset);
   } catch (error) {
     if (!(error instanceof SessionStoreError)) throw error;
     throw new SessionStoreError(error.code, error.problem, { operation: "save", key, cause: error });
@@ -162,7 +188,7 @@ function withLaterActivity(base: FrozenEntry, mine: FrozenEntry, theirs: FrozenE
   if (mine.updatedAt === base.updatedAt) return mine;
   const later = Math.max(...(times as number[]));
   if (later === mine.updatedAt) return mine;
-  return privatizeEntry({ ...mine, updatedAt: later }, { nestingLevels: 256, entryBytes: Number.MAX_SAFE_INTEGER });
+  return applyPatch(mine, registerShallow({ updatedAt: later }), []);
 }
 
 function isObject(value: unknown): value is object {

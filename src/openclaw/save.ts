@@ -17,9 +17,9 @@ import { ownValue } from "./prototype-keys.js";
 import type { ReadSource, StoredSession } from "./read-sources.js";
 import { type SharedStore, sharedStore } from "./shared-handles.js";
 import { normalizeSessionStore } from "./store-normalize.js";
-import { type TouchedSession, toCallerEntry } from "./tracked-view.js";
+import { normalForm, type TouchedSession } from "./tracked-view.js";
 import type { SessionEntry } from "./types.js";
-import { commitChanges, Patience } from "./update.js";
+import { Attempts, commitChanges } from "./update.js";
 import { archiveTranscripts, type Removed, tellWarning } from "./write-maintenance.js";
 import type { SaveSessionStoreOptions, SessionMaintenanceApplyReport } from "./write-options.js";
 
@@ -45,7 +45,8 @@ export async function saveSessionStore(
     if (shared.form() === "directory") await shared.open();
     const touched = readBase(shared, (source) => compareWith(source, store, keepUnknown));
     const changes = toChanges(touched, { limits: defaultLimits }).map((change) => ({ ...change, isReliedOn: false }));
-    await commitChanges(shared, changes, new Patience(shared), "overwrite");
+    const attempts = new Attempts(shared);
+    await commitChanges(shared, changes, attempts, "overwrite").finally(() => attempts.turns.end());
   });
   if (done === undefined) return;
   const ids = new Set(Object.values(store).flatMap((entry) => (entry?.sessionId ? [entry.sessionId] : [])));
@@ -86,7 +87,7 @@ function compareWith(source: ReadSource, store: Store, keepUnknown: boolean): Ma
 }
 
 function toTouched(stored: StoredSession | undefined, left: unknown): TouchedSession {
-  return { stored, found: stored && toCallerEntry(stored.entry), left, isReliedOn: false };
+  return { stored, found: stored && normalForm(stored.entry), left, isReliedOn: false };
 }
 
 interface Maintained {

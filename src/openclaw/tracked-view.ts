@@ -27,7 +27,7 @@ type Store = Record<string, SessionEntry>;
 export interface TouchedSession {
   /** As it is stored; undefined when there is none of this name. */
   readonly stored: StoredSession | undefined;
-  /** As the callback found it: a normalised copy that nobody changes. */
+  /** As the callback found it, normalised. Its fields are the stored values. */
   readonly found: SessionEntry | undefined;
   /** As the callback left it; undefined when it is gone. */
   readonly left: unknown;
@@ -93,7 +93,7 @@ export class TrackedView {
         continue;
       }
       const left = Object.hasOwn(this.#target, name) ? this.#target[name] : undefined;
-      all.set(name, { stored, found: stored && toCallerEntry(stored.entry), left, isReliedOn });
+      all.set(name, { stored, found: stored && normalForm(stored.entry), left, isReliedOn });
     }
     return all;
   }
@@ -234,7 +234,13 @@ function isArrayIndex(key: string | symbol): boolean {
 
 /** A private copy with the present names of all fields, routes and models in their one form. */
 export function toCallerEntry(entry: FrozenEntry): SessionEntry {
-  const store = { entry: cloneJson(entry) as SessionEntry };
+  return cloneJson(normalForm(entry));
+}
+
+/** The same for who only looks: a new object, but its fields are the frozen values of the entry. */
+export function normalForm(entry: FrozenEntry): SessionEntry {
+  // Only fields are renamed and replaced; nothing inside them is touched.
+  const store = { entry: { ...entry } as SessionEntry };
   applySessionStoreMigrations(store);
   return normalizeSessionEntry(store.entry);
 }

@@ -3,7 +3,8 @@
  * what it changed, and commit that on the condition that what it relied on is still as it was.
  *
  * No lock is held and nothing is queued while a callback runs: it may await for minutes, and update the same store from
- * within, without holding up anybody or waiting for itself. **The callback runs again** when others changed what it
+ * within, without holding up anybody or waiting for itself. Only second attempts at the same session take turns
+ * (`turns.ts`). **The callback runs again** when others changed what it
  * relied on - a session that it read by name and did not change, or a field that it changed too -, at most until
  * `conflictWaitMs` have passed since the first conflict; then the call rejects with `conflict`. Changes of other
  * sessions, and of other fields of the same session, are merged without running it again. It also runs again, once and
@@ -22,6 +23,7 @@ import { logWarning } from "./log.js";
 import { MapSource, type ReadSource, type StoredSession } from "./read-sources.js";
 import { conflictWaitMs, type SharedStore, sharedStore } from "./shared-handles.js";
 import { TrackedView } from "./tracked-view.js";
+import { Turns } from "./turns.js";
 import type { SessionEntry } from "./types.js";
 import { setUnreadableFileAside } from "./unreadable-file.js";
 import { maintainAfterWrite } from "./write-maintenance.js";
@@ -52,19 +54,26 @@ export function runUpdate<T>(
   opts: SaveSessionStoreOptions = {},
 ): Promise<T> {
   return shared.use(async () => {
-    const patience = new Patience(shared);
-    let usePlain = mentionsCloning(mutator);
-    for (;;) {
-      const run = await runOnce(shared, mutator, usePlain, opts);
-      if (run.outcome === "clone") usePlain = true;
-      else if (run.outcome === "done") {
-        const outcome = await commitChanges(shared, run.changes, patience, "rerun");
-        if (outcome !== "rerun") {
-          if (outcome !== "nothing" || shared.form() === "directory") await maintainAfterWrite(shared, opts);
-          return run.value;
+    const attempts = new Attempts(shared);
+    try {
+      let usePlain = mentionsCloning(mutator);
+      for (;;) {
+        const run = await runOnce(shared, mutator, usePlain, attempts.turns, opts);
+        let overlap: string | undefined;
+        if (run.outcome === "clone") usePlain = true;
+        else if (run.outcome === "done") {
+          const outcome = await commitChanges(shared, run.changes, attempts, "rerun");
+          if (outcome === "written" || outcome === "nothing") {
+            attempts.turns.end();
+            if (outcome !== "nothing" || shared.form() === "directory") await maintainAfterWrite(shared, opts);
+            return run.value;
+          }
+          overlap = outcome.overlap;
         }
+        await attempts.next(overlap);
       }
-      await patience.pause();
+    } finally {
+      attempts.turns.end();
     }
   });
 }
@@ -79,13 +88,15 @@ async function runOnce<T>(
   shared: SharedStore,
   mutator: (store: Store) => T | Promise<T>,
   usePlain: boolean,
+  turns: Turns,
   opts: SaveSessionStoreOptions,
 ): Promise<Run<T>> {
   const source = await sourceForUpdate(shared);
   const watched = new WatchedSource(source);
   try {
     const view = new TrackedView(watched);
-    const value = await mutator(usePlain ? view.plain() : view.store);
+    const returned = mutator(usePlain ? view.plain() : view.store);
+    const value = isThenable(returned) ? await turns.keepDuring(returned) : returned;
     if (watched.isLost) return { outcome: "lost" };
     const rules = { limits: defaultLimits, allowDropAcpMetaSessionKeys: opts.allowDropAcpMetaSessionKeys };
     return { outcome: "done", value, changes: toChanges(view.touched(), rules) };
@@ -96,6 +107,10 @@ async function runOnce<T>(
   } finally {
     source.close();
   }
+}
+
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 
 /** Notes when a read could not be answered as of the view's version: a callback might swallow the error. */
@@ -188,27 +203,34 @@ async function openForWriting(shared: SharedStore): Promise<Backend> {
 /** What to do when others changed what a change was made on. */
 export type OnConflict = "rerun" | "overwrite";
 
+/** The session whose change no longer fits what is stored. */
+interface Overlap {
+  readonly overlap: string;
+}
+
 /**
- * Writes the changes as one commit. "rerun": they no longer fit what is stored, and nothing was written. Opens the store
- * - takes a legacy file over - only when there is something to write.
+ * Writes the changes as one commit. An overlap: nothing was written. Opens the store - takes a legacy file over - only
+ * when there is something to write.
  */
 export async function commitChanges(
   shared: SharedStore,
   changes: readonly SessionChange[],
-  patience: Patience,
+  attempts: Attempts,
   onConflict: OnConflict,
-): Promise<"written" | "nothing" | "rerun"> {
+): Promise<"written" | "nothing" | Overlap> {
   if (changes.every(({ next }) => next === "unchanged")) return "nothing";
   const backend = await openForWriting(shared);
-  let current: readonly SessionChange[] | "rerun" = await withVersions(backend, changes, onConflict);
+  await attempts.turns.takeIfContended(changes.filter(isValidated).map(({ key }) => key));
+  let current = await withVersions(backend, changes, onConflict);
   for (;;) {
-    if (current === "rerun") return "rerun";
+    if ("overlap" in current) return current;
     const request = toRequest(shared, backend, current);
     if (request.operations.length === 0) return "nothing";
     const result = await backend.commit(request);
     if (result.status === "committed") return "written";
+    const [conflicting] = result.current.keys();
     current = rebaseAll(current, result.current, onConflict);
-    if (current !== "rerun") await patience.pause();
+    if (!("overlap" in current)) await attempts.next(conflicting);
   }
 }
 
@@ -217,7 +239,7 @@ async function withVersions(
   backend: Backend,
   changes: readonly SessionChange[],
   onConflict: OnConflict,
-): Promise<readonly SessionChange[] | "rerun"> {
+): Promise<readonly SessionChange[] | Overlap> {
   const unknown = changes.filter(({ base }) => base !== undefined && base.version === undefined).map(({ key }) => key);
   if (unknown.length === 0) return changes;
   const found = await backend.read(unknown);
@@ -235,7 +257,7 @@ function rebaseAll(
   changes: readonly SessionChange[],
   latest: ReadonlyMap<string, StoredSession | undefined>,
   onConflict: OnConflict,
-): readonly SessionChange[] | "rerun" {
+): readonly SessionChange[] | Overlap {
   const rebased: SessionChange[] = [];
   for (const change of changes) {
     if (!latest.has(change.key)) {
@@ -244,17 +266,23 @@ function rebaseAll(
     }
     const now = latest.get(change.key);
     const next = onConflict === "overwrite" ? { ...change, base: now } : rebase(change, now);
-    if (next === "overlap") return "rerun";
+    if (next === "overlap") return { overlap: change.key };
     rebased.push(next);
   }
   return rebased;
 }
 
+/** The commit finds it as it was, or is none. */
+function isValidated({ isReliedOn, next }: SessionChange): boolean {
+  return isReliedOn || next !== "unchanged";
+}
+
 function toRequest(shared: SharedStore, backend: Backend, changes: readonly SessionChange[]): CommitRequest {
   const expected = new Map<string, VersionToken | null>();
   const operations: Operation[] = [];
-  for (const { key, base, next, isReliedOn } of changes) {
-    if (isReliedOn || next !== "unchanged") expected.set(key, base?.version ?? null);
+  for (const change of changes) {
+    const { key, base, next } = change;
+    if (isValidated(change)) expected.set(key, base?.version ?? null);
     if (next === "unchanged") continue;
     if (next === undefined) {
       if (base !== undefined) operations.push({ type: "remove", key, purge: false });
@@ -273,23 +301,34 @@ function toRequest(shared: SharedStore, backend: Backend, changes: readonly Sess
 
 const pauseMsMax = 8;
 
-/** How long one call goes on after conflicts. The time before the first one does not count. */
-export class Patience {
+/** What must have been tried before a call gives up: the last of them in turn, however long the line was. */
+const attemptsMin = 4;
+
+/** How long one call goes on after conflicts, and its turns. The time before the first conflict does not count. */
+export class Attempts {
+  readonly turns: Turns;
   readonly #shared: SharedStore;
   #firstMs: number | undefined;
   #attempts = 0;
 
   constructor(shared: SharedStore) {
     this.#shared = shared;
+    this.turns = new Turns(shared);
   }
 
-  /** A random moment that grows with the attempts. Throws `conflict` when it has been enough. */
-  async pause(): Promise<void> {
+  /** Waits until it is time to try again, in turn at this session. Throws `conflict` when it has been enough. */
+  async next(contended: string | undefined): Promise<void> {
+    await this.#pause();
+    if (contended !== undefined) await this.turns.take(contended);
+  }
+
+  /** A random moment that grows with the attempts. */
+  async #pause(): Promise<void> {
     const { port } = this.#shared;
     const nowMs = port.monotonicMs();
     this.#firstMs ??= nowMs;
     this.#attempts += 1;
-    if (this.#attempts > 2 && nowMs - this.#firstMs >= conflictWaitMs) {
+    if (this.#attempts >= attemptsMin && nowMs - this.#firstMs >= conflictWaitMs) {
       throw new SessionStoreError("conflict", `others kept changing the same sessions: ${this.#attempts} attempts`, {
         operation: "updateSessionStore",
         path: this.#shared.storePath,
