@@ -9,6 +9,7 @@ const p17 = "test/protocol/p10-damage.test.ts";
 const migrate = "test/unit/migrate/migrate.test.ts";
 
 const create = "src/backends/directory/create.ts";
+const parentDirectory = "src/fs/parent-directory.ts";
 const legacyFile = "src/migrate/legacy-file.ts";
 const legacyText = "src/sessions/legacy-text.ts";
 const stableFile = "src/fs/stable-file.ts";
@@ -76,14 +77,14 @@ export const createMutants = [
   },
   {
     name: "create: the names of directories that were made are synced",
-    file: create,
+    file: parentDirectory,
     find: "makeUnlessThere(port, directory, name); await port.syncDirectory(directory);",
     replace: "makeUnlessThere(port, directory, name);",
     suite: creation,
   },
   {
     name: "create: the name of the lowest directory there is is synced",
-    file: create,
+    file: parentDirectory,
     find: "await syncAbove(port, existing);",
     replace: "",
     suite: creation,

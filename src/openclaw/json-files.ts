@@ -4,8 +4,8 @@
  */
 
 import path from "node:path";
-import { openOrMakeParent } from "../backends/json/parent.js";
 import { writeNewFile } from "../fs/checked-file.js";
+import { openOrMakeParent } from "../fs/parent-directory.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { readStableFile } from "../fs/stable-file.js";
 import { limitCaps } from "../limits.js";

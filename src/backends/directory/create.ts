@@ -8,11 +8,11 @@
  * between leaves a complete store that the next creation - or opening - puts into its place.
  */
 
-import path from "node:path";
 import type { FrozenEntry, KeyRule } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import type { StoreOwner } from "../../fs/checked-file.js";
 import { refuseNetworkFileSystem } from "../../fs/network-file-system.js";
+import { openOrMakeParent } from "../../fs/parent-directory.js";
 import { type Directory, hasCode, type Port } from "../../fs/port.js";
 import { checksumOf } from "./checksum.js";
 import { EntryDirectory } from "./entries/entry-directory.js";
@@ -290,73 +290,6 @@ function diskTellsCase(port: Port, directory: Directory): boolean {
   const found = port.statName(directory, "CASE-PROBE");
   port.unlink(directory, "case-probe");
   return found === undefined;
-}
-
-/**
- * Opens the directory that the store will lie in, and makes it - mode 0700 - when it is missing. A name is durable only
- * when the directory above it was synced; whoever made the lowest one there is may have died before that, so the one
- * above it is synced here too.
- */
-async function openOrMakeParent(port: Port, parentPath: string): Promise<Directory> {
-  const missing: string[] = [];
-  let existing = parentPath;
-  let directory = openIfExists(port, existing);
-  while (directory === undefined) {
-    missing.unshift(path.basename(existing));
-    existing = path.dirname(existing);
-    directory = openIfExists(port, existing);
-  }
-  try {
-    await syncAbove(port, existing);
-    for (const name of missing) {
-      makeUnlessThere(port, directory, name);
-      await port.syncDirectory(directory);
-      const made = port.openDirectory(directory, name);
-      port.closeDirectory(directory);
-      directory = made;
-    }
-    return directory;
-  } catch (error) {
-    port.closeDirectory(directory);
-    throw error;
-  }
-}
-
-/** The root of the file system always exists; if not, nothing can be made. */
-function openIfExists(port: Port, directoryPath: string): Directory | undefined {
-  try {
-    return port.openRoot(directoryPath);
-  } catch (error) {
-    if (!hasCode(error, "ENOENT") || path.dirname(directoryPath) === directoryPath) throw error;
-    return undefined;
-  }
-}
-
-async function syncAbove(port: Port, existing: string): Promise<void> {
-  let above: Directory;
-  try {
-    above = port.openRoot(path.dirname(existing));
-  } catch (error) {
-    // It may be a link, or nothing we may read: then it was not we who made the directory below it.
-    if (hasCode(error, "ELOOP", "EACCES", "EPERM")) return;
-    throw error;
-  }
-  try {
-    await port.syncDirectory(above);
-  } catch (error) {
-    if (!hasCode(error, "EROFS", "EINVAL", "EACCES", "EPERM")) throw error;
-  } finally {
-    port.closeDirectory(above);
-  }
-}
-
-/** Another process may be making it just now. */
-function makeUnlessThere(port: Port, parent: Directory, name: string): void {
-  try {
-    port.makeDirectory(parent, name, layout.directoryMode);
-  } catch (error) {
-    if (!hasCode(error, "EEXIST")) throw error;
-  }
 }
 
 function openLock(port: Port, parent: Directory, name: string): LockFile {

@@ -27,6 +27,7 @@ import type {
 } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { refuseNetworkFileSystem } from "../../fs/network-file-system.js";
+import { openOrMakeParent } from "../../fs/parent-directory.js";
 import { type Directory, hasCode, type Port } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
 import { pageOfSummaries } from "../../sessions/query.js";
@@ -35,7 +36,6 @@ import { changesBetween, changesSinceCursor, cursorOf } from "./changes.js";
 import { checkStore } from "./check.js";
 import { Committer } from "./commit.js";
 import { type JsonLocation, livePathOf } from "./layout.js";
-import { openOrMakeParent } from "./parent.js";
 import { damagedEntry } from "./problems.js";
 import { ViewReader } from "./reader.js";
 import { backupNames } from "./rotate.js";

@@ -1,10 +1,15 @@
-/** The directory that `sessions.json` lies in, made when it is missing, and durable then. */
+/** The directory that a store lies in, made when it is missing, and durable then. */
 
 import path from "node:path";
-import { type Directory, hasCode, type Port } from "../../fs/port.js";
+import { type Directory, hasCode, type Port } from "./port.js";
 
 const directoryMode = 0o700;
 
+/**
+ * Opens the directory that a store will lie in, and makes it - mode 0700 - when it is missing. A name is durable only
+ * when the directory above it was synced; whoever made the lowest one there is may have died before that, so the one
+ * above it is synced here too.
+ */
 export async function openOrMakeParent(port: Port, parentPath: string): Promise<Directory> {
   const missing: string[] = [];
   let existing = parentPath;
@@ -15,6 +20,7 @@ export async function openOrMakeParent(port: Port, parentPath: string): Promise<
     directory = openIfExists(port, existing);
   }
   try {
+    await syncAbove(port, existing);
     for (const name of missing) {
       makeUnlessThere(port, directory, name);
       await port.syncDirectory(directory);
@@ -36,6 +42,24 @@ function openIfExists(port: Port, directoryPath: string): Directory | undefined 
   } catch (error) {
     if (!hasCode(error, "ENOENT") || path.dirname(directoryPath) === directoryPath) throw error;
     return undefined;
+  }
+}
+
+async function syncAbove(port: Port, existing: string): Promise<void> {
+  let above: Directory;
+  try {
+    above = port.openRoot(path.dirname(existing));
+  } catch (error) {
+    // It may be a link, or nothing we may read: then it was not we who made the directory below it.
+    if (hasCode(error, "ELOOP", "EACCES", "EPERM")) return;
+    throw error;
+  }
+  try {
+    await port.syncDirectory(above);
+  } catch (error) {
+    if (!hasCode(error, "EROFS", "EINVAL", "EACCES", "EPERM")) throw error;
+  } finally {
+    port.closeDirectory(above);
   }
 }
 
