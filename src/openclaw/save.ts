@@ -1,6 +1,7 @@
 /**
  * Saving a whole store: what was given takes the place of what is there. The last writer wins, session by session, and
  * what a save leaves out is removed - into the trash of a directory store. Only what differs is written, as one commit.
+ * The saves of one process take turns, so that after two of them the store is what the later one said.
  */
 
 import { SessionStoreError } from "../errors.js";
@@ -9,6 +10,7 @@ import { nowMs } from "./ambient.js";
 import { maintenanceOf } from "./configured-maintenance.js";
 import { enforceSessionDiskBudget, type SessionDiskBudgetSweepResult } from "./disk-budget.js";
 import { toChanges } from "./entry-changes.js";
+import { createAsyncLock } from "./json-files.js";
 import { normalizeStoreSessionKey } from "./key-normalization.js";
 import { isCopyOfUnreadable, readStore } from "./load.js";
 import { logInfo, logWarning } from "./log.js";
@@ -40,18 +42,32 @@ export async function saveSessionStore(
   normalizeSessionStore(store);
   const keepUnknown = isCopyOfUnreadable(store);
   const done = opts.skipMaintenance === true ? undefined : await maintainInPlace(shared, store, opts);
-  await shared.use(async () => {
-    // Opening a store that is a directory already merges what an older program wrote beside it.
-    if (shared.form() === "directory") await shared.open();
-    const touched = readBase(shared, (source) => compareWith(source, store, keepUnknown));
-    const changes = toChanges(touched, { limits: defaultLimits }).map((change) => ({ ...change, isReliedOn: false }));
-    const attempts = new Attempts(shared);
-    await commitChanges(shared, changes, attempts, "overwrite").finally(() => attempts.turns.end());
-  });
+  await inTurn(shared, () =>
+    shared.use(async () => {
+      // Opening a store that is a directory already merges what an older program wrote beside it.
+      if (shared.form() === "directory") await shared.open();
+      const touched = readBase(shared, (source) => compareWith(source, store, keepUnknown));
+      const changes = toChanges(touched, { limits: defaultLimits }).map((change) => ({ ...change, isReliedOn: false }));
+      const attempts = new Attempts(shared);
+      await commitChanges(shared, changes, attempts, "overwrite").finally(() => attempts.turns.end());
+    }),
+  );
   if (done === undefined) return;
   const ids = new Set(Object.values(store).flatMap((entry) => (entry?.sessionId ? [entry.sessionId] : [])));
   if (done.report.mode === "enforce") await archiveTranscripts(shared, done.removed, ids, maintenanceOf(opts));
   await opts.onMaintenanceApplied?.(done.report);
+}
+
+const turns = new WeakMap<SharedStore, ReturnType<typeof createAsyncLock>>();
+
+/**
+ * Two saves that compared with the same state would each keep what only the other one gave. No function of a caller runs
+ * in here, so nobody can wait for himself.
+ */
+function inTurn(shared: SharedStore, save: () => Promise<void>): Promise<void> {
+  const lock = turns.get(shared) ?? createAsyncLock();
+  turns.set(shared, lock);
+  return lock(save);
 }
 
 function readBase<Result>(shared: SharedStore, read: (source: ReadSource) => Result): Result {
