@@ -14,6 +14,7 @@ import * as openclaw from "../../../src/openclaw/index.js";
 type Store = Record<string, SessionEntry & Record<string, unknown>>;
 
 const dayMs = 86_400_000;
+const skip = process.platform === "win32" && "skipped: needs posix links and paths";
 
 interface Here {
   readonly dir: string;
@@ -165,8 +166,7 @@ test("provider, lastProvider and room are renamed at load; a groupChannel that i
   assert.equal(a?.groupChannel, "#r");
   assert.equal(b?.groupChannel, "#new");
   assert.equal(b?.channel, "discord");
-  for (const name of ["provider", "lastProvider", "room"])
-    assert.equal(name in a! || name === "provider" ? name in a! : false, false);
+  for (const name of ["provider", "lastProvider", "room"]) assert.equal(name in a!, false, name);
   assert.equal("room" in b!, false);
 });
 
@@ -693,7 +693,7 @@ test("over budget: archives and unreferenced transcripts by age, then the oldest
 
 /* Paths and targets */
 
-test("resolveStorePath: default, {agentId} everywhere, ~, always absolute", (context) => {
+test("resolveStorePath: default, {agentId} everywhere, ~, always absolute", { skip }, (context) => {
   const { dir } = makeHere(context);
   const env = { OPENCLAW_STATE_DIR: dir, HOME: "/home/ann" };
   assert.equal(
@@ -708,7 +708,9 @@ test("resolveStorePath: default, {agentId} everywhere, ~, always absolute", (con
   assert.ok(path.isAbsolute(openclaw.resolveStorePath("rel/s.json", { env })));
 });
 
-test("resolveSessionFilePath: inside, sibling agent, cross-root shape; else the derived path; an invalid id throws", (context) => {
+test("resolveSessionFilePath: inside, sibling agent, cross-root shape; else the derived path; an invalid id throws", {
+  skip,
+}, (context) => {
   const { dir, storePath } = makeHere(context);
   const sessionsDir = path.dirname(storePath);
   const derived = path.join(sessionsDir, "s1.jsonl");
@@ -767,7 +769,9 @@ test("resolveSessionStoreTargets: the three errors, one target for a store, dedu
   ]);
 });
 
-test("resolveAllAgentSessionStoreTargets: configured and existing, discovered, no links, nothing for ###, both forms", async (context) => {
+test("resolveAllAgentSessionStoreTargets: configured and existing, discovered, no links, nothing for ###, both forms", {
+  skip,
+}, async (context) => {
   const { dir, storePath } = makeHere(context, { a: entry("s", 1) });
   const env = { OPENCLAW_STATE_DIR: dir, HOME: dir };
   const agentFile = (id: string) => path.join(dir, "agents", id, "sessions", "sessions.json");
