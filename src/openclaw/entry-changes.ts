@@ -29,6 +29,8 @@ export interface SessionChange {
   readonly next: FrozenEntry | undefined | "unchanged";
   /** The commit must find the session as it was. */
   readonly isReliedOn: boolean;
+  /** A removal that frees the space: nothing is kept in the trash. */
+  readonly purges?: boolean;
 }
 
 export interface ChangeRules {

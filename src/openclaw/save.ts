@@ -22,7 +22,7 @@ import { normalizeSessionStore } from "./store-normalize.js";
 import { normalForm, type TouchedSession } from "./tracked-view.js";
 import type { SessionEntry } from "./types.js";
 import { Attempts, commitChanges } from "./update.js";
-import { archiveTranscripts, type Removed, tellWarning } from "./write-maintenance.js";
+import { archiveTranscripts, type Removed, tellReport, tellWarning } from "./write-maintenance.js";
 import type { SaveSessionStoreOptions, SessionMaintenanceApplyReport } from "./write-options.js";
 
 type Store = Record<string, SessionEntry>;
@@ -47,7 +47,9 @@ export async function saveSessionStore(
       // Opening a store that is a directory already merges what an older program wrote beside it.
       if (shared.form() === "directory") await shared.open();
       const touched = readBase(shared, (source) => compareWith(source, store, keepUnknown));
-      const changes = toChanges(touched, { limits: defaultLimits }).map((change) => ({ ...change, isReliedOn: false }));
+      const changes = toChanges(touched, { limits: defaultLimits }).map((change) => {
+        return { ...change, isReliedOn: false, purges: done?.evicted.has(change.key) === true };
+      });
       const attempts = new Attempts(shared);
       await commitChanges(shared, changes, attempts, "overwrite").finally(() => attempts.turns.end());
     }),
@@ -55,7 +57,7 @@ export async function saveSessionStore(
   if (done === undefined) return;
   const ids = new Set(Object.values(store).flatMap((entry) => (entry?.sessionId ? [entry.sessionId] : [])));
   if (done.report.mode === "enforce") await archiveTranscripts(shared, done.removed, ids, maintenanceOf(opts));
-  await opts.onMaintenanceApplied?.(done.report);
+  await tellReport(done.report, opts);
 }
 
 const turns = new WeakMap<SharedStore, ReturnType<typeof createAsyncLock>>();
@@ -109,6 +111,8 @@ function toTouched(stored: StoredSession | undefined, left: unknown): TouchedSes
 interface Maintained {
   readonly report: SessionMaintenanceApplyReport;
   readonly removed: readonly Removed[];
+  /** Normalised keys of what had to go for the disk budget. */
+  readonly evicted: ReadonlySet<string>;
 }
 
 /** The whole store is at hand, so the rules are applied to it as they are. */
@@ -133,6 +137,7 @@ async function maintainInPlace(shared: SharedStore, store: Store, opts: SaveSess
     capped = capEntryCount(store, config.maxEntries, { onCapped: note, preserveKeys });
   }
   let diskBudget: SessionDiskBudgetSweepResult | null = null;
+  const evicted = new Set<string>();
   try {
     diskBudget = await enforceSessionDiskBudget({
       store,
@@ -141,10 +146,11 @@ async function maintainInPlace(shared: SharedStore, store: Store, opts: SaveSess
       maintenance: config,
       warnOnly: config.mode === "warn",
       log: { info: logInfo, warn: logWarning },
+      onEvicted: ({ key }) => evicted.add(normalizeStoreSessionKey(key)),
     });
   } catch (error) {
     logWarning(`the disk budget could not be checked: ${String(error)}`, { path: shared.storePath });
   }
   const afterCount = Object.keys(store).length;
-  return { report: { mode: config.mode, beforeCount, afterCount, pruned, capped, diskBudget }, removed };
+  return { report: { mode: config.mode, beforeCount, afterCount, pruned, capped, diskBudget }, removed, evicted };
 }

@@ -62,13 +62,21 @@ export class Turns {
 
   /** Awaits what a callback returned; the turn ends when that takes too long. */
   async keepDuring<Value>(returned: PromiseLike<Value>): Promise<Value> {
-    if (this.#turn === undefined) return await returned;
+    const turn = this.#turn;
+    if (turn === undefined) return await returned;
     const waitMs = Math.min(turnMsMax, turnMs * 2 ** Math.min(this.#taken - 1, 10));
-    const timer = this.#shared.port.startTimer(waitMs, () => this.end());
+    const stop = new AbortController();
+    // A sleep and not a timer: the callback may wait for one that waits in line, and the process must not end meanwhile.
+    this.#shared.port.sleep(waitMs, stop.signal).then(
+      () => {
+        if (this.#turn === turn) this.end();
+      },
+      () => {},
+    );
     try {
       return await returned;
     } finally {
-      timer.cancel();
+      stop.abort();
     }
   }
 

@@ -285,7 +285,7 @@ function toRequest(shared: SharedStore, backend: Backend, changes: readonly Sess
     if (isValidated(change)) expected.set(key, base?.version ?? null);
     if (next === "unchanged") continue;
     if (next === undefined) {
-      if (base !== undefined) operations.push({ type: "remove", key, purge: false });
+      if (base !== undefined) operations.push({ type: "remove", key, purge: change.purges === true });
       continue;
     }
     const operation = operationFor(key, base?.entry, next, defaultLimits.entryBytes);

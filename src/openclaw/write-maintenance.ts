@@ -53,7 +53,7 @@ export async function maintainAfterWrite(shared: SharedStore, opts: SaveSessionS
     logWarning(`session maintenance failed; what was saved is saved: ${String(error)}`, { path: shared.storePath });
   }
   if (warning !== null) await tellWarning(warning, opts);
-  if (report !== undefined) await opts.onMaintenanceApplied?.(report);
+  if (report !== undefined) await tellReport(report, opts);
 }
 
 function isHeard({ onWarn, onMaintenanceApplied }: SaveSessionStoreOptions): boolean {
@@ -73,7 +73,20 @@ function activeWarning(
 
 export async function tellWarning(warning: SessionMaintenanceWarning, opts: SaveSessionStoreOptions): Promise<void> {
   logWarning("session maintenance would evict active session; skipping enforcement", { ...warning });
-  await opts.onWarn?.(warning);
+  await callListener("onWarn", () => opts.onWarn?.(warning));
+}
+
+export async function tellReport(report: SessionMaintenanceApplyReport, opts: SaveSessionStoreOptions): Promise<void> {
+  await callListener("onMaintenanceApplied", () => opts.onMaintenanceApplied?.(report));
+}
+
+/** Whoever only listens must not make a write look failed that is on the disk: its caller would make it again. */
+async function callListener(name: string, listen: () => void | Promise<void>): Promise<void> {
+  try {
+    await listen();
+  } catch (error) {
+    logWarning(`${name} failed; what was saved is saved: ${String(error)}`);
+  }
 }
 
 async function applyRules(

@@ -1,0 +1,134 @@
+/** The open stores behind the functions that work by path: when they close, and what a write looks at besides. */
+
+import assert from "node:assert/strict";
+import { readdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import {
+  getSubagentDepthFromSessionStore,
+  loadSessionStore,
+  type SessionEntry,
+  saveSessionStore,
+  updateSessionStore,
+} from "../../../src/openclaw/index.js";
+import { sharedStore } from "../../../src/openclaw/shared-handles.js";
+import { makePlace } from "./store-support.js";
+
+const key = "agent:main:main";
+
+function entry(sessionId: string, fields: Partial<SessionEntry> = {}): SessionEntry {
+  return { sessionId, updatedAt: Date.now(), ...fields };
+}
+
+test("a store that nobody uses closes after a while, one at work does not", async (context) => {
+  const { storePath, port } = makePlace(context);
+  const idle: (() => void)[] = [];
+  let aheadMs = 0;
+  const realNowMs = port.monotonicMs.bind(port);
+  const startTimer = port.startTimer.bind(port);
+  port.monotonicMs = () => realNowMs() + aheadMs;
+  port.startTimer = (ms, callback) => {
+    if (ms !== 30_000) return startTimer(ms, callback);
+    idle.push(callback);
+    return { cancel() {} };
+  };
+  const fire = () => {
+    aheadMs += 31_000;
+    for (const callback of idle.splice(0)) callback();
+  };
+  const handle = sharedStore(storePath);
+  await updateSessionStore(storePath, async (store) => {
+    store[key] = entry("a");
+    fire();
+  });
+  assert.equal(sharedStore(storePath), handle);
+  fire();
+  assert.notEqual(sharedStore(storePath), handle);
+  assert.equal(loadSessionStore(storePath)[key]?.sessionId, "a");
+});
+
+test("at most 64 stores stay open: the one that was not used for longest is closed, none at work is", async (context) => {
+  const { folder } = makePlace(context);
+  const pathOf = (at: number) => path.join(folder, `s${at}.json`);
+  const handles = Array.from({ length: 64 }, (_, at) => sharedStore(pathOf(at)));
+  handles.forEach((handle, at) => {
+    handle.lastUsedMs = at;
+  });
+  await handles[0]!.use(async () => {
+    sharedStore(pathOf(64));
+    assert.equal(sharedStore(pathOf(0)), handles[0]);
+    assert.equal(sharedStore(pathOf(2)), handles[2]);
+    assert.notEqual(sharedStore(pathOf(1)), handles[1]);
+  });
+});
+
+test("a write looks once at the gateway's configuration, and reads it only after it changed", async (context) => {
+  const { folder, storePath, port } = makePlace(context);
+  const file = path.join(folder, "openclaw.json");
+  writeFileSync(file, "{}");
+  const realNowMs = port.nowMs.bind(port);
+  // Long after the file was written, when a stat cannot deceive.
+  port.nowMs = () => realNowMs() + 10_000;
+  const write = (label: string) =>
+    updateSessionStore(storePath, (store) => {
+      store[key] = entry("a", { label });
+    });
+  await write("first");
+  await write("second");
+  port.reset();
+  await write("third");
+  const looks = [...port.counts.byPath].filter(([call]) => call.includes("openclaw.json"));
+  assert.deepEqual(
+    looks.map(([call, count]) => [call.split(" ")[0], count]),
+    [["statName", 1]],
+  );
+  assert.ok(!port.counts.namesOpened.includes("openclaw.json"));
+});
+
+test("listeners that throw do not make a write look failed that is on the disk", async (context) => {
+  const { storePath, logged } = makePlace(context);
+  const opts = {
+    activeSessionKey: key,
+    maintenanceOverride: { maxEntries: 1, pruneAfterMs: 1 },
+    onWarn: () => {
+      throw new Error("no ears");
+    },
+    onMaintenanceApplied: async () => {
+      throw new Error("no eyes");
+    },
+  };
+  const update = (store: Record<string, SessionEntry>) => {
+    store[key] = entry("a", { updatedAt: 1 });
+    store.b = entry("b");
+    return "done";
+  };
+  assert.equal(await updateSessionStore(storePath, update, opts), "done");
+  assert.equal(logged.filter((message) => /failed; what was saved is saved/.test(message)).length, 2);
+  await saveSessionStore(storePath, { [key]: entry("c", { updatedAt: 1 }), b: entry("d") }, opts);
+  assert.equal(loadSessionStore(storePath)[key]?.sessionId, "c");
+});
+
+test("a save purges what had to go for the disk budget: nothing of it stays in the trash", async (context) => {
+  const { folder, storePath } = makePlace(context);
+  const demoText = "x".repeat(20_000);
+  await saveSessionStore(storePath, { old: entry("old", { updatedAt: 1, demoText }), [key]: entry("a") });
+  await saveSessionStore(storePath, loadSessionStore(storePath), {
+    activeSessionKey: key,
+    maintenanceOverride: { mode: "enforce", pruneAfterMs: 1e15, maxDiskBytes: 5_000, highWaterBytes: 5_000 },
+  });
+  assert.deepEqual(Object.keys(loadSessionStore(storePath)), [key]);
+  const names = readdirSync(path.join(folder, "sessions.d"), { recursive: true }) as string[];
+  assert.deepEqual(
+    names.filter((name) => name.startsWith(`trash${path.sep}`) && name.includes("old")),
+    [],
+  );
+});
+
+test("the depth of a sub-agent is found in a file that is JSON5", async (context) => {
+  const { storePath } = makePlace(context);
+  writeFileSync(storePath, "{ // by hand\n 'agent:main:subagent:x': { sessionId: 'x', spawnDepth: 3, }, }");
+  assert.equal(
+    getSubagentDepthFromSessionStore("agent:main:subagent:x", { cfg: { session: { store: storePath } } }),
+    3,
+  );
+});
