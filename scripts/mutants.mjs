@@ -12,6 +12,7 @@ import { availableParallelism } from "node:os";
 import { allMutants } from "./lib/mutants.mjs";
 import { endSuitesOnExit, Workshop } from "./lib/mutants-workshop.mjs";
 import { inProject } from "./lib/project.mjs";
+import { setUp } from "./setup.mjs";
 
 const benchesMax = 2;
 
@@ -21,6 +22,7 @@ if (mutants.length === 0) fail(`No mutant has ${names.join(" or ")} in its name.
 const doubled = mutants.filter(({ name }, index) => mutants.findIndex((other) => other.name === name) !== index);
 if (doubled.length > 0) fail(`Two mutants are called ${doubled[0].name}.`);
 
+setUp();
 endSuitesOnExit();
 console.log("Compiling ...");
 const workshop = Workshop.compile(Math.min(benchesMax, availableParallelism()));

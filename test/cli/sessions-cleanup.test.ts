@@ -1,9 +1,10 @@
 /** sessions cleanup: the dry run says exactly what the real run does, and what goes can be brought back. */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { type TestContext } from "node:test";
+import { rollbackStore } from "../../src/migrate/rollback.js";
 import { openSessionStore } from "../../src/open.js";
 import { fingerprint, runCommand, temporaryDirectory } from "./command-line.js";
 
@@ -227,22 +228,45 @@ test("beside a damaged session the budget frees nothing: nobody knows which tran
   assert.ok(existsSync(path.join(state.folder, "id-2.jsonl")));
 });
 
-test("a legacy file is previewed, and never written: removing from it is refused", async (context) => {
+test("a legacy file is previewed without a change, and taken over when something is to be removed from it", async (context) => {
   const state = makeState(context, maintenance({ mode: "enforce", pruneAfter: 30 }));
   const now = Date.now();
   const entries = { old: { sessionId: "a", updatedAt: now - 31 * dayMs }, new: { sessionId: "b", updatedAt: now } };
+  // Nothing to remove is no reason to take it over.
+  writeFileSync(state.store, JSON.stringify({ new: entries.new }));
+  const small = fingerprint(state.directory);
+  assert.equal(state.run().stdout, `Session store: ${state.store}\nApplied maintenance. Current entries: 1\n`);
+  assert.deepEqual(fingerprint(state.directory), small);
   writeFileSync(state.store, JSON.stringify(entries));
   const before = fingerprint(state.directory);
-  assert.deepEqual([state.json("--dry-run").pruned, state.json("--dry-run").afterCount], [1, 1]);
+  const planned = state.json("--dry-run");
+  assert.deepEqual([planned.pruned, planned.afterCount], [1, 1]);
+  assert.deepEqual(fingerprint(state.directory), before);
+  const applied = state.json();
+  assert.deepEqual([applied.pruned, applied.appliedCount, applied.beforeCount], [1, 1, 2]);
+  const names = readdirSync(state.folder);
+  const [backup] = names.filter((name) => name.startsWith("sessions.json.bak."));
+  assert.deepEqual(JSON.parse(readFileSync(path.join(state.folder, backup!), "utf8")), entries);
+  const store = await openSessionStore<Record<string, unknown>>(state.store);
+  assert.equal((await store.get("new"))?.sessionId, "b");
+  assert.equal(await store.get("old"), undefined);
+  await store.close();
+});
+
+test("a store that was rolled back is previewed, and never written: removing from it is refused", async (context) => {
+  const state = makeState(context, maintenance({ mode: "enforce", pruneAfter: 30 }));
+  const store = await openSessionStore<Record<string, unknown>>(state.store);
+  await store.update("old", () => ({ sessionId: "a", updatedAt: Date.now() - 31 * dayMs }));
+  await store.close();
+  assert.equal((await rollbackStore(state.store)).outcome, "restored");
+  const before = readFileSync(state.store, "utf8");
+  assert.equal(state.json("--dry-run").pruned, 1);
   const { status, stdout } = state.run("--json");
   assert.equal(status, 1);
   const { error } = JSON.parse(stdout);
   assert.equal(error.code, "legacy_store");
-  assert.match(error.nextStep, /sessiondir migrate --store/);
-  assert.deepEqual(fingerprint(state.directory), before);
-  // Nothing to remove is no reason to fail.
-  writeFileSync(state.store, JSON.stringify({ new: entries.new }));
-  assert.equal(state.run().stdout, `Session store: ${state.store}\nApplied maintenance. Current entries: 1\n`);
+  assert.match(error.nextStep, /sessiondir migrate --force --store/);
+  assert.equal(readFileSync(state.store, "utf8"), before);
 });
 
 test("no store: nothing is removed, and nothing is created", (context) => {

@@ -1,7 +1,8 @@
 /**
  * `sessiondir sessions cleanup`: maintenance of the gateway's stores, now. The dry run and the real run make the same
  * plan; the real run then carries it out by ordinary commits, and removed sessions go to the store's trash. In mode
- * `warn`, which is the default, nothing is removed but what `--fix-missing` asks for. A legacy file is never written.
+ * `warn`, which is the default, nothing is removed but what `--fix-missing` asks for. A legacy file is only read, unless
+ * something is to be removed from it: then it is taken over first, as by any other change of the gateway's functions.
  */
 
 import type { Command } from "commander";
@@ -279,7 +280,8 @@ async function apply(run: Run, target: SessionStoreTarget): Promise<Preview> {
   const { reading, referencedFiles } = await readOnly(run, target);
   const planned = await plan(run, target.storePath, reading, extentOf(run), referencedFiles);
   tellWarnings(run, target.storePath, reading, planned);
-  if (planned.wouldMutate) throw legacyIsReadOnly(target.storePath);
+  // The first change takes a legacy file over; one that was rolled back stays as it is, and has no trash.
+  if (planned.wouldMutate) return applyToDirectory(run, target);
   return unchanged(run, target, planned);
 }
 
@@ -301,7 +303,7 @@ function legacyIsReadOnly(storePath: string): SessionStoreError {
     operation: "clean up the store",
     path: storePath,
     onDisk: "Nothing was changed.",
-    nextStep: `Take it over first: sessiondir migrate --store ${quoteForShell(storePath)} (see what would go with --dry-run).`,
+    nextStep: `It was rolled back. Take it over first: sessiondir migrate --force --store ${quoteForShell(storePath)} (see what would go with --dry-run).`,
   });
 }
 
@@ -326,7 +328,11 @@ function tellWarnings(
 /** Reads with the store open for writing: nothing lies between what the plan relies on and the removals. */
 async function applyToDirectory(run: Run, target: SessionStoreTarget): Promise<Preview> {
   const { agentId, storePath } = target;
-  const session = await openSessionStore<Record<string, unknown>>(storePath, { migrate: "never", logger: warnings });
+  const session = await openSessionStore<Record<string, unknown>>(storePath, { logger: warnings });
+  if (!session.capabilities.trash) {
+    await session.close();
+    throw legacyIsReadOnly(storePath);
+  }
   const progress = startProgress("cleaning up");
   try {
     const reading = new Reading(run, agentId, progress);
