@@ -985,7 +985,9 @@ export type { Capabilities, Cursor, DamagedSession, Durability, Finding, Generat
 export { SessionStoreError, type SessionStoreErrorCode, type SessionStoreErrorDetails } from "./errors.js";
 export type { Limits } from "./limits.js";
 export { type Detection, type DetectionStatus, type DetectOptions, detectSessionStore, type RefusedKey, } from "./migrate/detect.js";
+export { type MigrateOptions, migrateStore } from "./migrate/migrate.js";
 export { type DiscoveryProblem, type MergeCounts, type MigrateSessionStoresOptions, type MigrationLog, type MigrationOutcome, type MigrationProgress, type MigrationReport, type MigrationResult, migrateSessionStores, type OutcomeCounts, } from "./migrate/report.js";
+export { type RollbackOptions, type RollbackOutcome, type RollbackResult, rollbackStore } from "./migrate/rollback.js";
 export { openSessionStore } from "./open.js";
 export type { PostgresOptions } from "./postgres-options.js";
 export type { CliSessionBinding, SessionAcpMeta, SessionChatType, SessionCompactionCheckpoint, SessionDeliveryContext, SessionEntry, SessionOrigin, SessionSkillsSnapshot, TranscriptReference, } from "./sessions/entry.js";
@@ -1189,6 +1191,34 @@ export interface MergeCounts {
 export declare function emptyResult(location: StoreLocation, outcome: MigrationOutcome): MigrationResult;
 export declare function legacyPathOf(location: StoreLocation): string;
 export declare function directoryPathOf(location: StoreLocation): string;
+
+// --- migrate/rollback.d.ts
+import type { Logger } from "../contract.js";
+import { type SessionStoreErrorCode } from "../errors.js";
+import { type Port } from "../fs/port.js";
+import { type Limits } from "../limits.js";
+export interface RollbackOptions {
+    readonly dryRun?: boolean | undefined;
+    readonly onProgress?: ((done: number, total: number) => void) | undefined;
+    readonly logger?: Logger | undefined;
+    readonly limits?: Partial<Limits> | undefined;
+    readonly port?: Port | undefined;
+}
+export type RollbackOutcome = "restored" | "skipped" | "failed";
+export interface RollbackResult {
+    legacyPath: string;
+    outcome: RollbackOutcome;
+    sessions: number;
+    backupDirectoryPath?: string;
+    replacedFilePath?: string;
+    reason?: string;
+    warnings: string[];
+    error?: {
+        code: SessionStoreErrorCode;
+        message: string;
+    };
+}
+export declare function rollbackStore(location: string, options?: RollbackOptions): Promise<RollbackResult>;
 
 // --- open.d.ts
 import type { OpenOptions, SessionStore } from "./api.js";
@@ -1407,6 +1437,7 @@ export interface SessionChange {
     readonly base: StoredSession | undefined;
     readonly next: FrozenEntry | undefined | "unchanged";
     readonly isReliedOn: boolean;
+    readonly purges?: boolean;
 }
 export interface ChangeRules {
     readonly limits: Readonly<Limits>;
@@ -2216,6 +2247,7 @@ export declare class TrackedView {
     touched(): Map<string, TouchedSession>;
 }
 export declare function toCallerEntry(entry: FrozenEntry): SessionEntry;
+export declare function normalForm(entry: FrozenEntry): SessionEntry;
 export {};
 
 // --- openclaw/transcript-files.d.ts
@@ -2255,6 +2287,17 @@ export declare function resolveSessionTranscriptFile(params: {
     sessionFile: string;
     sessionEntry: SessionEntry | undefined;
 }>;
+
+// --- openclaw/turns.d.ts
+import type { SharedStore } from "./shared-handles.js";
+export declare class Turns {
+    #private;
+    constructor(shared: SharedStore);
+    takeIfContended(keys: Iterable<string>): Promise<void>;
+    take(key: string): Promise<void>;
+    keepDuring<Value>(returned: PromiseLike<Value>): Promise<Value>;
+    end(): void;
+}
 
 // --- openclaw/types.d.ts
 import type { SessionChatType, SessionDeliveryContext, SessionEntry, SessionOrigin } from "../sessions/entry.js";
@@ -2428,17 +2471,22 @@ export {};
 // --- openclaw/update.d.ts
 import { type SessionChange } from "./entry-changes.js";
 import { type SharedStore } from "./shared-handles.js";
+import { Turns } from "./turns.js";
 import type { SessionEntry } from "./types.js";
 import type { SaveSessionStoreOptions } from "./write-options.js";
 type Store = Record<string, SessionEntry>;
 export declare function updateSessionStore<T>(storePath: string, mutator: (store: Store) => T | Promise<T>, opts?: SaveSessionStoreOptions): Promise<T>;
 export declare function runUpdate<T>(shared: SharedStore, mutator: (store: Store) => T | Promise<T>, opts?: SaveSessionStoreOptions): Promise<T>;
 export type OnConflict = "rerun" | "overwrite";
-export declare function commitChanges(shared: SharedStore, changes: readonly SessionChange[], patience: Patience, onConflict: OnConflict): Promise<"written" | "nothing" | "rerun">;
-export declare class Patience {
+interface Overlap {
+    readonly overlap: string;
+}
+export declare function commitChanges(shared: SharedStore, changes: readonly SessionChange[], attempts: Attempts, onConflict: OnConflict): Promise<"written" | "nothing" | Overlap>;
+export declare class Attempts {
     #private;
+    readonly turns: Turns;
     constructor(shared: SharedStore);
-    pause(): Promise<void>;
+    next(contended: string | undefined): Promise<void>;
 }
 export {};
 

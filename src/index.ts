@@ -43,6 +43,7 @@ export {
   detectSessionStore,
   type RefusedKey,
 } from "./migrate/detect.js";
+export { type MigrateOptions, migrateStore } from "./migrate/migrate.js";
 export {
   type DiscoveryProblem,
   type MergeCounts,
@@ -55,6 +56,7 @@ export {
   migrateSessionStores,
   type OutcomeCounts,
 } from "./migrate/report.js";
+export { type RollbackOptions, type RollbackOutcome, type RollbackResult, rollbackStore } from "./migrate/rollback.js";
 export { openSessionStore } from "./open.js";
 export type { PostgresOptions } from "./postgres-options.js";
 export type {
