@@ -87,6 +87,24 @@ export const goals = [
     figure: (results) =>
       figureOf(results, { trial: "list-cold", label: "1,000,000 sessions", peer: interval, figure: "residentMb" }),
   },
+  ...[1, 16, 64].map((writers) =>
+    faster(
+      `PostgreSQL: updates with ${writers} in flight vs a bare UPDATE`,
+      0.6,
+      "postgres-update",
+      "sessiondir postgres",
+      "bare UPDATE",
+      `${writers} in flight`,
+    ),
+  ),
+  {
+    what: "PostgreSQL: a change until another process has it, with its commit, p50 in ms",
+    most: 10,
+    figure: (results) => {
+      const us = figureOf(results, { trial: "postgres-feed", peer: "sessiondir postgres" });
+      return us && us / 1_000;
+    },
+  },
   {
     what: "event-loop delay p99 that background work adds, ms",
     most: 5,

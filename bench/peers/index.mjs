@@ -2,7 +2,8 @@
 
 import { filePeers } from "./files.mjs";
 import { keyValuePeers } from "./key-value.mjs";
+import { postgresPeers } from "./postgres.mjs";
 import { sessiondirPeers } from "./sessiondir.mjs";
 import { sqlitePeers } from "./sqlite.mjs";
 
-export const peers = { ...sessiondirPeers, ...sqlitePeers, ...keyValuePeers, ...filePeers };
+export const peers = { ...sessiondirPeers, ...sqlitePeers, ...keyValuePeers, ...filePeers, ...postgresPeers };

@@ -164,6 +164,27 @@ export const trials = [
     cases: [{ label: "1,000 sessions", sessions: 1_000, ...kilobyte, peers: ours }],
   },
   {
+    name: "postgres-update",
+    title: "PostgreSQL: updates of different sessions in flight, per second",
+    role: "updateInFlight",
+    figure: "perSecond",
+    cases: [1, 16, 64].map((writers) => ({
+      label: `${writers} in flight`,
+      writers,
+      sessions: 5_000,
+      ...kilobyte,
+      peers: ["sessiondir postgres", "bare UPDATE", "SELECT, bare UPDATE"],
+    })),
+  },
+  {
+    name: "postgres-feed",
+    title: "PostgreSQL: a change until the watcher of another process has it, with its commit, microseconds",
+    role: "changeSeenOnServer",
+    figure: "p50Us",
+    lowerIsBetter: true,
+    cases: [{ label: "1,000 sessions", sessions: 1_000, ...kilobyte, peers: ["sessiondir postgres"] }],
+  },
+  {
     name: "migrate",
     title: "A legacy file taken over, milliseconds",
     role: "migrate",

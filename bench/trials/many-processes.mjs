@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { keyOf, picker, touched } from "../sessions.mjs";
 import { quantile } from "../statistics.mjs";
@@ -17,8 +18,8 @@ async function together(context, count, role) {
   return Promise.all(children.map(({ result }) => result));
 }
 
-function start({ peerName, directory, sessions, seconds }, more) {
-  const job = { peerName, directory, sessions, seconds, ...more };
+function start({ peerName, directory, sessions, seconds, url }, more) {
+  const job = { peerName, directory, sessions, seconds, url, ...more };
   const child = spawn(process.execPath, [program, JSON.stringify(job)], { stdio: ["pipe", "pipe", "inherit"] });
   let becomeReady;
   const ready = new Promise((resolve) => {
@@ -86,21 +87,24 @@ export async function sameWriter({ peer, directory, seconds }) {
 export async function changeSeenElsewhere(context) {
   const watcher = start(context, { trial: "watcher" });
   await watcher.ready;
-  const { setTimeout: sleep } = await import("node:timers/promises");
   const driver = await context.peer.open(context.directory);
-  const endMs = Date.now() + context.seconds * 1_000;
-  for (let round = 0; Date.now() < endMs; round += 1) {
-    await driver.patch(keyOf(round % 100), { sentNs: String(process.hrtime.bigint()) });
-    await sleep(3 + (round % 7));
-  }
+  await patchAndSleep(driver, context.seconds);
   watcher.child.stdin.write("end\n");
   const figures = await watcher.result;
   await driver.close();
   return figures;
 }
 
-export async function watcher({ peer, directory }) {
-  const driver = await peer.open(directory, { readOnly: true });
+async function patchAndSleep(driver, seconds) {
+  const endMs = Date.now() + seconds * 1_000;
+  for (let round = 0; Date.now() < endMs; round += 1) {
+    await driver.patch(keyOf(round % 100), { sentNs: String(process.hrtime.bigint()) });
+    await sleep(3 + (round % 7));
+  }
+}
+
+export async function watcher({ peer, directory, url }) {
+  const driver = await peer.open(directory, { readOnly: true, ...(url === undefined ? {} : { url }) });
   const ended = new AbortController();
   const changes = driver.store.watch({ signal: ended.signal });
   console.log("ready");
@@ -112,6 +116,19 @@ export async function watcher({ peer, directory }) {
   process.stdin.pause();
   await driver.close();
   return { p50Us: quantile(latenciesUs, 0.5), p99Us: quantile(latenciesUs, 0.99), changes: latenciesUs.length };
+}
+
+/** The same on a server, which the first process starts and the watcher finds by its URL. */
+export async function changeSeenOnServer(context) {
+  const { peer, directory, seconds } = context;
+  const driver = await peer.open(directory);
+  const watcher = start({ ...context, url: driver.url }, { trial: "watcher" });
+  await watcher.ready;
+  await patchAndSleep(driver, seconds);
+  watcher.child.stdin.write("end\n");
+  const figures = await watcher.result;
+  await driver.close();
+  return figures;
 }
 
 /** Taking a legacy file over, in a fresh process each time. */

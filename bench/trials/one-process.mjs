@@ -29,7 +29,11 @@ export function updateInFlight(context) {
   const pick = picker(2, context.sessions);
   return withDriver(context, (driver) => {
     const update = driver.updateInFlight ?? driver.update;
-    return inFlight((round) => update(keyOf(pick()), (entry) => touched(entry, round)), 64, context.seconds);
+    return inFlight(
+      (round) => update(keyOf(pick()), (entry) => touched(entry, round)),
+      context.writers ?? 64,
+      context.seconds,
+    );
   });
 }
 

@@ -335,6 +335,7 @@ export class PostgresBackend implements Backend {
     this.closedController.abort();
     for (const snapshot of this.scans) snapshot.end(closedError(this.location));
     await this.maintenance.stop();
+    await this.committer.idle();
     await this.wakeup.close();
     await Promise.all([this.pool.close(), this.scanPool.close()]);
   }

@@ -66,6 +66,36 @@ k AS (INSERT INTO sessiondir_trash (store, id, key, doc, generations, removed_us
 ${written} SELECT ${applied}`,
 };
 
+/**
+ * Replacements of several sessions, each applied or not for itself. $1 store, $2 writer, $3 epoch, $4 mark of the group;
+ * then one array for each column: $5 key, $6 lane, $7 expected version, $8 new version, $9 origin, $10 doc, $11 summary,
+ * $12 recency, $13 kind, $14 channel, $15 search. The writer's row gets the mark and which of them were applied.
+ */
+export const replaceManyStatement: Statement = {
+  name: "sessiondir_replace_many_1",
+  text: `WITH f AS (SELECT 1 FROM sessiondir_writer WHERE store = $1 AND writer = $2 AND epoch = $3 FOR UPDATE),
+g AS (SELECT * FROM unnest($5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
+  $12::float8[], $13::text[], $14::text[], $15::text[]) WITH ORDINALITY
+  AS g (key, lane, expected, version, origin, doc, summary, recency, kind, channel, search, n)),
+cur AS MATERIALIZED (SELECT g.n, g.lane FROM g JOIN sessiondir_session t ON t.store = $1 AND t.key = g.key
+  WHERE t.version = g.expected AND t.doc IS NOT NULL),
+locked AS MATERIALIZED (SELECT lane, rev FROM sessiondir_lane
+  WHERE store = $1 AND lane = ANY (ARRAY(SELECT lane FROM cur)) AND EXISTS (SELECT 1 FROM f) ORDER BY lane FOR UPDATE),
+numbered AS MATERIALIZED (SELECT cur.n, lane, locked.rev + row_number() OVER (PARTITION BY lane ORDER BY cur.n) AS rev
+  FROM cur JOIN locked USING (lane)),
+l AS (UPDATE sessiondir_lane t SET rev = m.rev FROM (SELECT lane, max(rev) AS rev FROM numbered GROUP BY lane) m
+  WHERE t.store = $1 AND t.lane = m.lane),
+s AS (UPDATE sessiondir_session t SET rev = numbered.rev, version = g.version, committed_us = ${nowMicroseconds},
+  origin = g.origin, doc = g.doc, summary = g.summary, recency = g.recency, kind = g.kind, channel = g.channel,
+  search = g.search
+  FROM numbered JOIN g ON g.n = numbered.n
+  WHERE t.store = $1 AND t.key = g.key AND t.version = g.expected AND t.doc IS NOT NULL RETURNING g.n),
+d AS MATERIALIZED (SELECT coalesce(string_agg(n::text, ','), '') AS applied FROM s),
+u AS (UPDATE sessiondir_writer SET version = $4 || ':' || d.applied, seen_us = ${nowMicroseconds}
+  FROM d WHERE store = $1 AND writer = $2 AND EXISTS (SELECT 1 FROM f))
+SELECT (SELECT count(*) FROM f)::int AS fenced, d.applied FROM d`,
+};
+
 // --- transactions --------------------------------------------------------------------------------------------------
 
 /** $1 store, $2 writer, $3 epoch, $4 new version. No row: somebody raised the epoch. */

@@ -21,7 +21,7 @@ import {
 } from "./commit-statements.js";
 import type { Connection } from "./connection.js";
 import { ConnectionLost, isTransient, wantsAnotherConnection } from "./failures.js";
-import { findOutcome, registeredEpoch } from "./outcome.js";
+import { lastThrough, registeredEpoch } from "./outcome.js";
 import type { Place, Pool } from "./pool.js";
 import { readSessions } from "./read.js";
 import {
@@ -33,6 +33,7 @@ import {
   originColumn,
   type SessionColumns,
 } from "./rows.js";
+import { type Replacement, Together } from "./together.js";
 
 export interface CommitterParts {
   readonly port: Port;
@@ -57,25 +58,63 @@ const versionBytes = 12;
 
 export class Committer {
   readonly #parts: CommitterParts;
+  readonly #together: Together;
+  readonly #running = new Set<Promise<unknown>>();
   #random = Buffer.alloc(0);
   #randomUsed = 0;
 
   constructor(parts: CommitterParts) {
     this.#parts = parts;
+    this.#together = new Together({
+      pool: parts.pool,
+      store: parts.store,
+      lastThrough: (place) => this.#lastThrough(place),
+      unknown: (version, cause) => this.#unknown(version, cause),
+    });
   }
 
   async commit(request: CommitRequest): Promise<CommitResult> {
     const prepared = this.#prepare(request);
+    const replacement = this.#replacementOf(prepared);
+    if (replacement === undefined) return this.#commitAlone(prepared);
+    const { version } = prepared;
+    const running = this.#together.commit<CommitResult>(
+      replacement,
+      () => ({ status: "committed", version }),
+      () => this.#commitAlone(prepared),
+    );
+    this.#running.add(running);
+    return running.finally(() => this.#running.delete(running));
+  }
+
+  /** Resolves when nothing waits for its turn any more. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.allSettled(this.#running);
+  }
+
+  #commitAlone(prepared: Prepared): Promise<CommitResult> {
+    const { request, version } = prepared;
     return this.#parts.pool.use(async (place) => {
       const progress = { answerLost: false };
       try {
         return await this.#runToItsEnd(place, prepared, progress);
       } catch (error) {
         // Without a fence, an attempt that was lost on its way may still arrive.
-        if (progress.answerLost && expectsOneVersion(request)) throw this.#unknown(prepared.version, error);
+        if (progress.answerLost && expectsOneVersion(request)) throw this.#unknown(version, error);
         throw error;
       }
     }, request.signal);
+  }
+
+  /** What can go together with others; one that may be aborted while it waits goes alone. */
+  #replacementOf({ request, version, origin, columns }: Prepared): Replacement | undefined {
+    const only = request.operations[0];
+    if (only === undefined || only.type === "remove" || request.signal !== undefined) return undefined;
+    if (!expectsOneVersion(request) || only.generations !== undefined) return undefined;
+    const { key } = only;
+    const { doc, summary, recency, kind, channel, search } = columns.get(key)!;
+    const place = [encodeKey(key), laneOf(key, this.#parts.lanes), request.expected.get(key)!, version, origin];
+    return { key, version, values: [...place, doc, summary, recency, kind, channel, search], bytes: doc.length };
   }
 
   #prepare(request: CommitRequest): Prepared {
@@ -148,17 +187,23 @@ export class Committer {
     }
   }
 
-  /** Not for ever, but a whole wait of its own: the server may just be on its way back. */
   async #findOutcome(place: Place, version: VersionToken): Promise<boolean> {
+    try {
+      return (await this.#lastThrough(place)) === version;
+    } catch (error) {
+      throw this.#unknown(version, error);
+    }
+  }
+
+  /** Not for ever, but a whole wait of its own: the server may just be on its way back. */
+  async #lastThrough(place: Place): Promise<string | undefined> {
     const { pool, port, store } = this.#parts;
     const deadlineMs = pool.deadline();
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await findOutcome(await pool.connected(place, deadlineMs), store, place, version);
+        return await lastThrough(await pool.connected(place, deadlineMs), store, place);
       } catch (error) {
-        if (port.monotonicMs() >= deadlineMs) {
-          throw this.#unknown(version, error);
-        }
+        if (port.monotonicMs() >= deadlineMs) throw error;
         if (!(error instanceof ConnectionLost)) place.connection?.destroy();
       }
       await pool.pause(attempt);

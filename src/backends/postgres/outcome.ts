@@ -37,18 +37,14 @@ export async function registeredEpoch(connection: Connection, store: string, pla
 }
 
 /**
- * True when the commit happened; false when it did not and never will. No row at all: the server lost it together with
- * everything after it, in a failover without a synchronous standby, so the commit is not there either.
+ * What the last commit that went through wrote into the writer's row; nothing that was sent before comes after it.
+ * `undefined`: no row. The server lost it together with everything after it, in a failover without a synchronous
+ * standby, so the commit in question is not there either.
  */
-export async function findOutcome(
-  connection: Connection,
-  store: string,
-  place: Place,
-  version: string,
-): Promise<boolean> {
+export async function lastThrough(connection: Connection, store: string, place: Place): Promise<string | undefined> {
   place.epoch = undefined;
   const { rows } = await connection.query(raiseStatement, [store, place.writer]);
-  if (rows[0] === undefined) return false;
+  if (rows[0] === undefined) return undefined;
   place.epoch = Number(rows[0].epoch);
-  return rows[0].version === version;
+  return String(rows[0].version);
 }
