@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { documentIsIntact, sealDocument } from "../../../src/backends/directory/checksum.js";
+import { checksumOf, documentIsIntact, sealDocument } from "../../../src/backends/directory/checksum.js";
 import { formatEntryFile, parseEntryFile } from "../../../src/backends/directory/entries/entry-file.js";
 import { formatManifest, type Manifest } from "../../../src/backends/directory/manifest.js";
 import type { Directory, DirectoryEntry, FileStat, Port } from "../../../src/fs/port.js";
@@ -48,14 +48,28 @@ test("a document without a checksum, or with another one, is not intact", () => 
   assert.throws(() => parse(Buffer.from(text.replace(/\n {2}"checksum": .*/, ""))), damaged);
 });
 
-test("bytes that are not UTF-8 are damage, also where a replacement character would give the right checksum", () => {
+/** The same bytes with the checksum that fits them, whatever they are. */
+function resealed(bytes: Buffer): Buffer {
+  const at = bytes.indexOf('\n  "checksum": "') + '\n  "checksum": "'.length;
+  const blank = Buffer.from(bytes);
+  blank.write("00000000", at, "latin1");
+  blank.write(checksumOf(blank), at, "latin1");
+  return blank;
+}
+
+test("bytes that are not UTF-8 are damage, also with the right checksum", () => {
   const at = intact.indexOf(Buffer.from("\ufffd"));
   const broken = Buffer.concat([intact.subarray(0, at), Buffer.from([0xff]), intact.subarray(at + 3)]);
   assert.throws(() => parse(broken), damaged);
+  assert.ok(documentIsIntact(resealed(broken)));
+  assert.throws(() => parse(resealed(broken)), damaged);
 });
 
-test("a byte order mark is a byte too many", () => {
-  assert.throws(() => parse(Buffer.concat([Buffer.from("\ufeff"), intact])), damaged);
+test("a byte order mark is a byte too many, also with the right checksum", () => {
+  const marked = Buffer.concat([Buffer.from("\ufeff"), intact]);
+  assert.throws(() => parse(marked), damaged);
+  assert.ok(documentIsIntact(resealed(marked)));
+  assert.throws(() => parse(resealed(marked)), damaged);
 });
 
 const misshapen: Record<string, Record<string, unknown>> = {
