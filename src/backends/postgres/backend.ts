@@ -37,7 +37,7 @@ import { listSessions } from "./list.js";
 import { type PostgresLocation, parsePostgresLocation } from "./location.js";
 import { Maintenance } from "./maintenance.js";
 import { Pool } from "./pool.js";
-import { readSessions } from "./read.js";
+import { ReadTogether } from "./read-together.js";
 import { Room } from "./room.js";
 import { PostgresSnapshot } from "./scan.js";
 import { applyMigrations, readMigrations } from "./schema.js";
@@ -82,6 +82,7 @@ export class PostgresBackend implements Backend {
   private readonly pool: Pool;
   private readonly scanPool: Pool;
   private readonly committer: Committer;
+  private readonly reads: ReadTogether;
   private readonly wakeup: Wakeup;
   private readonly maintenance: Maintenance;
   private readonly room: Room;
@@ -142,6 +143,7 @@ export class PostgresBackend implements Backend {
     this.pool = new Pool(port, { ...shared, name: owner, size: settings.connections });
     this.scanPool = new Pool(port, { ...shared, name: `${owner}.scan`, size: scanConnections });
     this.wakeup = new Wakeup({ port, pool: this.pool, store: store.name, notify: settings.notify, connect });
+    this.reads = new ReadTogether(this.pool, store.name);
     this.committer = new Committer({
       port,
       pool: this.pool,
@@ -170,7 +172,7 @@ export class PostgresBackend implements Backend {
 
   async read(keys: readonly string[]): Promise<Map<string, Versioned>> {
     this.requireOpen();
-    return this.run("read", () => this.pool.read((connection) => readSessions(connection, this.store.name, keys)));
+    return this.run("read", () => this.reads.read(keys));
   }
 
   async commit(request: CommitRequest): Promise<CommitResult> {
@@ -335,7 +337,6 @@ export class PostgresBackend implements Backend {
     this.closedController.abort();
     for (const snapshot of this.scans) snapshot.end(closedError(this.location));
     await this.maintenance.stop();
-    await this.committer.idle();
     await this.wakeup.close();
     await Promise.all([this.pool.close(), this.scanPool.close()]);
   }

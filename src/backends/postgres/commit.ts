@@ -59,7 +59,6 @@ const versionBytes = 12;
 export class Committer {
   readonly #parts: CommitterParts;
   readonly #together: Together;
-  readonly #running = new Set<Promise<unknown>>();
   #random = Buffer.alloc(0);
   #randomUsed = 0;
 
@@ -78,18 +77,11 @@ export class Committer {
     const replacement = this.#replacementOf(prepared);
     if (replacement === undefined) return this.#commitAlone(prepared);
     const { version } = prepared;
-    const running = this.#together.commit<CommitResult>(
+    return this.#together.commit<CommitResult>(
       replacement,
       () => ({ status: "committed", version }),
       () => this.#commitAlone(prepared),
     );
-    this.#running.add(running);
-    return running.finally(() => this.#running.delete(running));
-  }
-
-  /** Resolves when nothing waits for its turn any more. */
-  async idle(): Promise<void> {
-    while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
 
   #commitAlone(prepared: Prepared): Promise<CommitResult> {

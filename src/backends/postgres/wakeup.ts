@@ -7,11 +7,17 @@
 
 import { createHash } from "node:crypto";
 import type { Port } from "../../fs/port.js";
-import type { Connection } from "./connection.js";
+import type { Connection, Statement } from "./connection.js";
 import { pauseMs } from "./failures.js";
 import type { Pool } from "./pool.js";
 
 const notifyPauseMs = 10;
+
+/** A notification has a number in the log, and would make the server's disk sync once more for nothing that must last. */
+const notifyStatement: Statement = {
+  name: "sessiondir_notify_2",
+  text: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '')",
+};
 
 export interface WakeupParts {
   readonly port: Port;
@@ -128,7 +134,7 @@ export class Wakeup {
     try {
       await this.#parts.pool.use(async ({ connection }) => {
         if (connection !== undefined && !connection.broken) {
-          await connection.query({ name: "sessiondir_notify_1", text: "SELECT pg_notify($1, '')" }, [this.#channel]);
+          await connection.query(notifyStatement, [this.#channel]);
         }
       });
     } catch {
