@@ -62,7 +62,7 @@ export const rollbackPairs: readonly RollbackPair[] = [
     name: "migration and the single file",
     programs: [migrator, { module, export: "fileGateway", argument: { commits: 2 } }],
     ...legacy,
-    stride: 2,
+    stride: 1,
   },
   { name: "rollback and checkpoint", programs: [roller, { module, export: "checkpointer" }], ...changed, stride: 4 },
 ];
