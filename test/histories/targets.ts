@@ -49,7 +49,7 @@ export const jsonTarget: HistoryTarget = {
   name: "json",
   capabilities: jsonCapabilities,
   // Whoever is killed between making the gateway's lock file and writing its number into it is waited for 30 seconds.
-  options: { backend: "json", rotateBytes: 1_000, lockWaitMs: 60_000 },
+  options: { backend: "json", rotateBytes: 1_000, lockWaitMs: 60_000, conflictWaitMs: 60_000 },
   makePlace: makeDiskPlace,
 };
 
