@@ -33,6 +33,13 @@ function page(results) {
     "with the least and the greatest in brackets.",
     "",
     `Node ${machine.node}, ${machine.platform}, ${machine.cores} cores (${machine.processor}), ${machine.memoryGb} GB, ${machine.fileSystem}; mode "${results.mode}".`,
+    `Peers: ${Object.entries(results.versions ?? {})
+      .map(([name, version]) => `${name} ${version}`)
+      .join(", ")}.`,
+    "",
+    'The column "survives" is the class of durability: after "process crash" nothing that was acknowledged is lost when the',
+    'process is killed, but a power cut may cost the last moments; after "power loss" nothing that was acknowledged is lost',
+    "in a power cut either. Compare only within a class; the goals do.",
     "",
     "## Goals",
     "",
@@ -58,20 +65,31 @@ function section(result) {
   const { title, label, figure, peers } = result;
   const lines = [`### ${title}: ${label}`, ""];
   if (Object.keys(peers).length > 1) lines.push(`![${title}: ${label}](benchmarks/${chartName(result)})`, "");
-  const others = ["p50Us", "p99Us", "bytesPerUpdate", "residentMb"].filter(
+  const others = Object.keys(columns).filter(
     (name) => name !== figure && Object.values(peers).some(({ figures }) => figures[name] !== undefined),
   );
-  lines.push(`| store | survives | ${["median (least to greatest)", ...others].join(" | ")} |`);
+  const titles = ["median (least to greatest)", ...others.map((name) => columns[name])];
+  lines.push(`| store | survives | ${titles.join(" | ")} |`);
   lines.push(`| --- | --- | ${["---", ...others.map(() => "---")].join(" | ")} |`);
-  for (const [name, { durability, figures }] of ranked(result)) {
+  for (const [name, { durability, figures, node }] of ranked(result)) {
     const { median, least, greatest } = figures[figure];
     const main = `${formatFigure(median)} (${formatFigure(least)} to ${formatFigure(greatest)})`;
     lines.push(
-      `| ${name} | ${durability} | ${[main, ...others.map((other) => formatFigure(figures[other]?.median))].join(" | ")} |`,
+      `| ${name}${node === undefined ? "" : ` (Node ${node})`} | ${durability} | ${[main, ...others.map((other) => formatFigure(figures[other]?.median))].join(" | ")} |`,
     );
   }
   return [...lines, ""];
 }
+
+/** Other figures of a trial that are worth a column. */
+const columns = {
+  p50Us: "p50, us",
+  p99Us: "p99, us",
+  maxUs: "max, us",
+  bytesPerUpdate: "bytes written per update",
+  dirtiedBytesPerUpdate: "bytes of pages made dirty, per update",
+  residentMb: "resident memory, MB",
+};
 
 function ranked({ peers, figure, lowerIsBetter }) {
   const sign = lowerIsBetter ? 1 : -1;

@@ -65,7 +65,8 @@ async function bench() {
   }
   const results = { machine: describeMachine(root), mode, tookSeconds: (Date.now() - startedMs) / 1_000 };
   const kept = values.only === undefined ? [] : keptFromBefore(chosen);
-  results.missing = Object.fromEntries(missing);
+  results.versions = peerVersions();
+  results.missing = { ...missingBefore(kept, measured), ...Object.fromEntries(missing) };
   results.trials = [...kept, ...measured];
   mkdirSync(path.dirname(resultsPath), { recursive: true });
   writeFileSync(resultsPath, `${JSON.stringify(results, null, 2)}\n`);
@@ -79,6 +80,24 @@ function keptFromBefore(chosen) {
   if (!existsSync(resultsPath)) return [];
   const names = new Set(chosen.map(({ name }) => name));
   return JSON.parse(readFileSync(resultsPath, "utf8")).trials.filter(({ trial }) => !names.has(trial));
+}
+
+/** Peers that were missing when the kept results were made, and were not tried since. */
+function missingBefore(kept, measured) {
+  if (kept.length === 0) return {};
+  const tried = new Set(measured.flatMap((result) => Object.keys(result.peers)));
+  const before = JSON.parse(readFileSync(resultsPath, "utf8")).missing ?? {};
+  return Object.fromEntries(Object.entries(before).filter(([name]) => !tried.has(name)));
+}
+
+function peerVersions() {
+  const wanted = JSON.parse(readFileSync(path.join(here, "package.json"), "utf8")).optionalDependencies;
+  const versions = {};
+  for (const name of Object.keys(wanted)) {
+    const file = path.join(here, "node_modules", name, "package.json");
+    if (existsSync(file)) versions[name] = JSON.parse(readFileSync(file, "utf8")).version;
+  }
+  return versions;
 }
 
 function installPeers() {
@@ -95,8 +114,9 @@ async function runCase(root, trial, given, missing) {
     for (const peerName of given.peers) {
       if (missing.has(peerName)) continue;
       try {
-        const directory = await prepare(root, trial, given, peerName, repetition);
-        const job = { trial: trial.role, peerName, directory, seconds, ...given };
+        const directory = await prepare(root, given, peerName, repetition);
+        const seededLegacy = given.needsLegacy ? await seedOnce(root, "legacy", "legacy whole file", given) : undefined;
+        const job = { trial: trial.role, peerName, directory, seededLegacy, seconds, ...given };
         if (repetition === 0) for (let run = 0; run < (given.warmUpRuns ?? 0); run += 1) await runChild(job, trial);
         const figures = await runChild(job, trial);
         if (!figuresOf.has(peerName)) figuresOf.set(peerName, []);
@@ -119,21 +139,24 @@ async function runCase(root, trial, given, missing) {
 function summarizeAll(peerName, all) {
   const names = Object.keys(all[0]).filter((name) => typeof all[0][name] === "number");
   const figures = Object.fromEntries(names.map((name) => [name, summarize(all.map((figures) => figures[name]))]));
-  return { durability: peers[peerName].durability, figures };
+  const { node } = all[0];
+  return { durability: peers[peerName].durability, figures, ...(node === process.version ? {} : { node }) };
 }
 
 /** The seeded store of a peer's family and size; peers of one family share it. A migration gets a legacy file of its own. */
-async function prepare(root, _trial, { sessions, bytes, fromLegacy }, peerName, repetition) {
-  const family = fromLegacy ? "legacy" : peers[peerName].family;
-  const seeded = path.join(root, `${family}-${sessions}-${bytes}`);
-  if (!existsSync(seeded)) {
-    const seeder = fromLegacy ? "legacy whole file" : peerName;
-    await runChild({ trial: "seed", peerName: seeder, directory: seeded, sessions, bytes }, {});
-  }
-  if (!fromLegacy) return seeded;
+async function prepare(root, { sessions, bytes, fromLegacy }, peerName, repetition) {
+  const given = { sessions, bytes };
+  if (!fromLegacy) return seedOnce(root, peers[peerName].family, peerName, given);
+  const seeded = await seedOnce(root, "legacy", "legacy whole file", given);
   const copy = path.join(root, `take-over-${sessions}-${repetition}`);
   cpSync(seeded, copy, { recursive: true });
   return copy;
+}
+
+async function seedOnce(root, family, peerName, { sessions, bytes }) {
+  const directory = path.join(root, `${family}-${sessions}-${bytes}`);
+  if (!existsSync(directory)) await runChild({ trial: "seed", peerName, directory, sessions, bytes }, {});
+  return directory;
 }
 
 function runChild(job, { nodeOptions = [] }) {

@@ -9,9 +9,12 @@ function newestOf(rows, count) {
   return rows.slice(0, count).length;
 }
 
+const loadLmdb = () => import("lmdb");
+const loadLevel = () => import("classic-level");
+
 async function openLmdb(directory, noSync) {
   mkdirSync(directory, { recursive: true });
-  const { open } = await import("lmdb");
+  const { open } = await loadLmdb();
   const database = open({ path: path.join(directory, "sessions.lmdb"), encoding: "string", noSync, mapSize: 2 ** 34 });
   const read = (key) => {
     const text = database.get(key);
@@ -60,7 +63,7 @@ async function openLmdb(directory, noSync) {
 
 async function openLevel(directory, sync) {
   mkdirSync(directory, { recursive: true });
-  const { ClassicLevel } = await import("classic-level");
+  const { ClassicLevel } = await loadLevel();
   const database = new ClassicLevel(path.join(directory, "sessions.level"), { valueEncoding: "utf8" });
   await database.open();
   const read = async (key) => {
@@ -101,10 +104,11 @@ async function openLevel(directory, sync) {
   };
 }
 
-function keyValuePeer(family, open, durability) {
+function keyValuePeer(family, load, open, durability) {
   return {
     family,
     durability,
+    load,
     seed: async (directory, count, bytes) => {
       const driver = await open(directory);
       await driver.seed(count, bytes);
@@ -115,8 +119,8 @@ function keyValuePeer(family, open, durability) {
 }
 
 export const keyValuePeers = {
-  "lmdb noSync": keyValuePeer("lmdb", (directory) => openLmdb(directory, true), "process crash"),
-  "lmdb sync": keyValuePeer("lmdb", (directory) => openLmdb(directory, false), "power loss"),
-  "classic-level": keyValuePeer("level", (directory) => openLevel(directory, false), "process crash"),
-  "classic-level sync": keyValuePeer("level", (directory) => openLevel(directory, true), "power loss"),
+  "lmdb noSync": keyValuePeer("lmdb", loadLmdb, (directory) => openLmdb(directory, true), "process crash"),
+  "lmdb sync": keyValuePeer("lmdb", loadLmdb, (directory) => openLmdb(directory, false), "power loss"),
+  "classic-level": keyValuePeer("level", loadLevel, (directory) => openLevel(directory, false), "process crash"),
+  "classic-level sync": keyValuePeer("level", loadLevel, (directory) => openLevel(directory, true), "power loss"),
 };

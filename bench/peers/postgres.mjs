@@ -7,7 +7,6 @@
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { openSessionStore } from "../../dist/index.js";
 import { entryOf, keyOf } from "../sessions.mjs";
 
 const connections = 10;
@@ -44,6 +43,7 @@ function* batchesOf({ sessions, bytes }) {
 /** With the URL a second process opens the same store, and neither seeds nor ends the server. */
 async function openOurs(directory, { url, ...options } = {}) {
   const server = url === undefined ? await serverForOneRun() : { url, destroy: async () => {} };
+  const { openSessionStore } = await import("../../dist/index.js");
   const storeName = `bench-${path.basename(directory)}`;
   const store = await openSessionStore(server.url, { storeName, postgres: { connections }, ...options });
   if (url === undefined) {

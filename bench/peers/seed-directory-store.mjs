@@ -4,12 +4,8 @@
  * session; the other entry files are added with the same stamp, and the manifest is told how they are spread.
  */
 
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { formatEntryFile } from "../../dist/backends/directory/entries/entry-file.js";
-import { entryFileName, shardName } from "../../dist/backends/directory/layout.js";
-import { formatManifest } from "../../dist/backends/directory/manifest.js";
-import { openSessionStore } from "../../dist/index.js";
 import { entryOf, keyOf } from "../sessions.mjs";
 import { seedLegacyFile } from "./seed-legacy-file.mjs";
 
@@ -17,6 +13,10 @@ import { seedLegacyFile } from "./seed-legacy-file.mjs";
 const shardedFromEntries = 50_000;
 
 export async function seedDirectoryStore(directory, count, bytes) {
+  const { openSessionStore } = await import("../../dist/index.js");
+  const { formatEntryFile } = await import("../../dist/backends/directory/entries/entry-file.js");
+  const { entryFileName, shardName } = await import("../../dist/backends/directory/layout.js");
+  const { formatManifest } = await import("../../dist/backends/directory/manifest.js");
   seedLegacyFile(directory, 1, bytes);
   await (await openSessionStore(path.join(directory, "sessions.json"))).close();
   const storePath = path.join(directory, "sessions.d");
@@ -34,6 +34,8 @@ export async function seedDirectoryStore(directory, count, bytes) {
     const content = formatEntryFile(key, { version, record }, entryOf(index, bytes));
     writeFileSync(path.join(folder, entryFileName(key, manifest.fileNames)), content, { mode: 0o600 });
   }
+  // It knows of one session only.
+  rmSync(path.join(storePath, "summary-index"), { recursive: true, force: true });
   writeFileSync(`${manifestPath}.seed`, formatManifest({ ...manifest, shardDigits }), { mode: 0o600 });
   renameSync(`${manifestPath}.seed`, manifestPath);
 }

@@ -1,11 +1,13 @@
-/** Our own stores, through the public API of the built package. */
+/** Our own stores, through the public API of the built package, which is loaded when it is used, like that of any peer. */
 
 import path from "node:path";
-import { openSessionStore } from "../../dist/index.js";
 import { seedDirectoryStore } from "./seed-directory-store.mjs";
 import { seedLegacyFile } from "./seed-legacy-file.mjs";
 
+const load = () => import("../../dist/index.js");
+
 async function openStore(directory, options) {
+  const { openSessionStore } = await load();
   const store = await openSessionStore(path.join(directory, "sessions.json"), options);
   return {
     store,
@@ -26,6 +28,7 @@ function directoryPeer(durability) {
   return {
     family: "sessiondir",
     durability: durability === "commit" ? "power loss" : "process crash",
+    load,
     seed: seedDirectoryStore,
     open: (directory, options = {}) => openStore(directory, { durability, ...options }),
   };
@@ -37,6 +40,7 @@ export const sessiondirPeers = {
   "json backend": {
     family: "legacy",
     durability: "power loss",
+    load,
     seed: seedLegacyFile,
     open: (directory) => openStore(directory, { backend: "json" }),
   },

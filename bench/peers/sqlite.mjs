@@ -1,6 +1,7 @@
 /**
  * SQLite in WAL mode: better-sqlite3, and `node:sqlite` where Node has it. One table with the entry as JSON text and an
- * index on the time of the last update. Statements are prepared once; an update is one immediate transaction.
+ * index on the time of the last update. Statements are prepared once; an update is one immediate transaction, a patch one
+ * statement.
  */
 
 import { mkdirSync } from "node:fs";
@@ -37,9 +38,13 @@ function driverOf(database) {
       throw error;
     }
   };
+  // A merge patch inside the database: one statement, and the entry never becomes an object here.
+  const patch = database.prepare(
+    "UPDATE sessions SET doc = json_patch(doc, ?), updated_at = COALESCE(?, updated_at) WHERE key = ?",
+  );
   return {
     update,
-    patch: (key, fields) => update(key, (entry) => ({ ...entry, ...fields })),
+    patch: (key, fields) => patch.run(JSON.stringify(fields), fields.updatedAt ?? null, key),
     get: (key) => {
       const row = select.get(key);
       return row === undefined ? undefined : JSON.parse(row.doc);
@@ -62,7 +67,7 @@ function driverOf(database) {
   };
 }
 
-function sqlitePeer(openDatabase, synchronous) {
+function sqlitePeer({ load, openDatabase }, synchronous) {
   const open = async (directory) => {
     mkdirSync(directory, { recursive: true });
     const database = await openDatabase(path.join(directory, "sessions.sqlite"));
@@ -73,6 +78,7 @@ function sqlitePeer(openDatabase, synchronous) {
   return {
     family: "sqlite",
     durability: synchronous === "FULL" ? "power loss" : "process crash",
+    load,
     seed: async (directory, count, bytes) => {
       const driver = await open(directory);
       driver.seed(count, bytes);
@@ -82,8 +88,16 @@ function sqlitePeer(openDatabase, synchronous) {
   };
 }
 
-const betterSqlite = async (file) => new (await import("better-sqlite3")).default(file);
-const nodeSqlite = async (file) => new (await import("node:sqlite")).DatabaseSync(file);
+const loadBetterSqlite = () => import("better-sqlite3");
+const loadNodeSqlite = () => import("node:sqlite");
+const betterSqlite = {
+  load: loadBetterSqlite,
+  openDatabase: async (file) => new (await loadBetterSqlite()).default(file),
+};
+const nodeSqlite = {
+  load: loadNodeSqlite,
+  openDatabase: async (file) => new (await loadNodeSqlite()).DatabaseSync(file),
+};
 
 export const sqlitePeers = {
   "better-sqlite3 OFF": sqlitePeer(betterSqlite, "OFF"),

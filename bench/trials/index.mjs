@@ -72,8 +72,50 @@ export const trials = [
     cases: [{ label: "10,000 sessions of 1 KB", sessions: 10_000, ...kilobyte, peers: [...crashPeers, ...wholePeers] }],
   },
   {
+    name: "bytes-written",
+    title: "Bytes given to write calls, per update, checkpoints included",
+    role: "bytesWritten",
+    figure: "bytesPerUpdate",
+    lowerIsBetter: true,
+    repetitions: 3,
+    cases: [
+      {
+        label: "2,000 updates of 10,000 sessions of 1 KB",
+        sessions: 10_000,
+        updates: 2_000,
+        ...kilobyte,
+        peers: [
+          "sessiondir interval",
+          "better-sqlite3 NORMAL",
+          "lmdb noSync",
+          "classic-level",
+          "sessiondir commit",
+          "better-sqlite3 FULL",
+          "lmdb sync",
+          "classic-level sync",
+          "file per session",
+        ],
+      },
+    ],
+  },
+  {
+    name: "open",
+    title: "A fresh process opens the store, milliseconds (without the start of Node and the load of the package)",
+    role: "coldOpen",
+    figure: "ms",
+    lowerIsBetter: true,
+    repetitions: 7,
+    cases: [10_000, 100_000].map((sessions) => ({
+      label: `${sessions.toLocaleString("en")} sessions`,
+      sessions,
+      ...kilobyte,
+      peers: ["sessiondir interval", "better-sqlite3 NORMAL", "lmdb noSync", "classic-level"],
+    })),
+  },
+  {
     name: "get-cold",
-    title: "A fresh process opens the store and reads one session, milliseconds (without the start of Node)",
+    title:
+      "A fresh process opens the store and reads one session, milliseconds (without the start of Node and the load of the package)",
     role: "coldGet",
     figure: "ms",
     lowerIsBetter: true,
@@ -104,7 +146,8 @@ export const trials = [
   },
   {
     name: "list-cold",
-    title: "A fresh process opens the store and lists the newest 50, milliseconds (with the start of Node)",
+    title:
+      "A fresh process opens the store and lists the newest 50, milliseconds (all of the process, from its start to its end)",
     role: "coldList",
     figure: "processMs",
     lowerIsBetter: true,
@@ -114,7 +157,8 @@ export const trials = [
       sessions,
       ...kilobyte,
       onlyFull: sessions > 100_000,
-      // The first list of a store that was seeded behind its back builds what later ones use.
+      // The first list of a store that was seeded behind its back builds what later ones use. The page of sqlite too is
+      // in the cache of the system then.
       warmUpRuns: 1,
       peers: ["sessiondir interval", "better-sqlite3 NORMAL"],
     })),
@@ -147,7 +191,7 @@ export const trials = [
     title: "Processes that update one session, updates per second in all",
     role: "writersOfOneSession",
     figure: "perSecond",
-    cases: [2, 4].map((processes) => ({
+    cases: [1, 2, 4].map((processes) => ({
       label: `${processes} processes`,
       processes,
       sessions: 10_000,
@@ -194,6 +238,14 @@ export const trials = [
     cases: [
       { label: "10,000 sessions of 1 KB", sessions: 10_000, ...kilobyte, peers: ours, fromLegacy: true },
       { label: "240 sessions, 56 MB", sessions: 240, bytes: 230 * 1_024, peers: ours, fromLegacy: true },
+      {
+        label: "100,000 sessions of 1 KB",
+        sessions: 100_000,
+        ...kilobyte,
+        peers: ours,
+        fromLegacy: true,
+        onlyFull: true,
+      },
     ],
   },
   {
@@ -210,7 +262,7 @@ export const trials = [
       touched: sessions,
       ...kilobyte,
       onlyFull: sessions > 100_000,
-      peers: ours,
+      peers: sessions > 100_000 ? ours : ["sessiondir interval", "better-sqlite3 NORMAL", "lmdb noSync"],
     })),
   },
   {
@@ -223,11 +275,23 @@ export const trials = [
   },
   {
     name: "reader-latency",
-    title: "A read while checkpoints, verify and a 30 s callback run, p99 in microseconds",
+    title: "A read that is due, until it is served, while something else goes on in the process, p99 in microseconds",
     role: "readerLatency",
     figure: "p99Us",
     lowerIsBetter: true,
-    repetitions: 1,
-    cases: [{ label: "10,000 sessions of 1 KB", sessions: 10_000, ...kilobyte, peers: ours }],
+    cases: [
+      ["nothing", "nothing"],
+      ["checkpoints", "checkpoints"],
+      ["verify", "verify"],
+      ["migration", "the migration of another store"],
+      ["callback", "a callback of 30 s for the same session"],
+    ].map(([during, label]) => ({
+      during,
+      label,
+      sessions: 10_000,
+      ...kilobyte,
+      needsLegacy: during === "migration",
+      peers: ours,
+    })),
   },
 ];

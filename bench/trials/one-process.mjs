@@ -1,8 +1,12 @@
 /** Trials of one process: updates, patches, reads, lists, scans. */
 
-import { appendFileSync, closeSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { cp, rm } from "node:fs/promises";
 import path from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
 import { entryOf, keyOf, picker, touched } from "../sessions.mjs";
+import { quantile } from "../statistics.mjs";
 import { inFlight, oneAfterTheOther, timeMs } from "./measure.mjs";
 
 async function withDriver({ peer, directory }, work) {
@@ -41,21 +45,44 @@ export function updateInFlight(context) {
 export function patchField(context) {
   return withDriver(context, async (driver) => {
     const key = keyOf(0);
-    const before = writtenBytes();
+    const before = writtenBytes()?.given;
     let rounds = 0;
     const figures = await oneAfterTheOther((round) => {
       rounds += 1;
       return driver.patch(key, { updatedAt: 1_760_000_000_000 + round });
     }, context.seconds);
-    const after = writtenBytes();
+    const after = writtenBytes()?.given;
     return { ...figures, bytesPerUpdate: before === undefined ? undefined : (after - before) / rounds };
   });
 }
 
-/** Bytes this process gave to write calls; not what a database writes through its memory map. */
+/**
+ * `given`: bytes that this process gave to write calls, which is not what a database writes through its memory map;
+ * `dirtied`: pages that it made dirty in any way, in bytes - what the disk has to take.
+ */
 function writtenBytes() {
   if (process.platform !== "linux") return undefined;
-  return Number(/^wchar: (\d+)/m.exec(readFileSync("/proc/self/io", "utf8"))[1]);
+  const text = readFileSync("/proc/self/io", "utf8");
+  const field = (name) => Number(new RegExp(`^${name}: (\\d+)`, "m").exec(text)[1]);
+  return { given: field("wchar"), dirtied: field("write_bytes") };
+}
+
+/** A fixed number of updates of different sessions, and the close of the store: with every checkpoint they lead to. */
+export async function bytesWritten(context) {
+  const pick = picker(4, context.sessions);
+  const driver = await context.peer.open(context.directory);
+  await driver.get(keyOf(0));
+  const before = writtenBytes();
+  for (let round = 0; round < context.updates; round += 1) {
+    await driver.update(keyOf(pick()), (entry) => touched(entry, round));
+  }
+  await driver.close();
+  if (before === undefined) return {};
+  const after = writtenBytes();
+  return {
+    bytesPerUpdate: (after.given - before.given) / context.updates,
+    dirtiedBytesPerUpdate: (after.dirtied - before.dirtied) / context.updates,
+  };
 }
 
 export function getWarm(context) {
@@ -90,8 +117,19 @@ export function scanAll(context) {
   });
 }
 
-/** In a fresh process: open, read one, close. The parent adds the time of the whole process. */
+/** In a fresh process: open, close. Loading the package is not part of `ms`; the parent adds the time of the whole process. */
+export async function coldOpen(context) {
+  await context.peer.load?.();
+  const from = Number(process.hrtime.bigint());
+  const driver = await context.peer.open(context.directory);
+  const ms = (Number(process.hrtime.bigint()) - from) / 1e6;
+  await driver.close();
+  return { ms };
+}
+
+/** The same, and one session is read. */
 export async function coldGet(context) {
+  await context.peer.load?.();
   const from = Number(process.hrtime.bigint());
   const driver = await context.peer.open(context.directory);
   const entry = await driver.get(keyOf(context.sessions >> 1));
@@ -102,6 +140,7 @@ export async function coldGet(context) {
 }
 
 export async function coldList(context) {
+  await context.peer.load?.();
   const from = Number(process.hrtime.bigint());
   const driver = await context.peer.open(context.directory);
   const count = await driver.newest(50);
@@ -121,7 +160,6 @@ export async function floor(context) {
       writeSync(file, `${JSON.stringify(touched(entry, round))}\n`);
     }, context.seconds);
   } finally {
-    if (fstatSync(file).size === 0) appendFileSync(file, "");
     closeSync(file);
   }
 }
@@ -143,14 +181,17 @@ export async function memoryAfterTouching(context) {
   });
 }
 
-/** How late the event loop is while commits go on and segments are checkpointed, beyond the same load without any. */
+/**
+ * How late the event loop is while commits go on, segments are checkpointed and the index of lists is kept and merged,
+ * beyond the same load without any of that.
+ */
 export async function eventLoopDelay(context) {
-  const { monitorEventLoopDelay } = await import("node:perf_hooks");
   const pick = picker(5, context.sessions);
   const loaded = async (limits, isCheckpointing) => {
     const driver = await context.peer.open(context.directory, { limits });
     const histogram = monitorEventLoopDelay({ resolution: 1 });
-    const { setTimeout: sleep } = await import("node:timers/promises");
+    // From the first list on there is an index, which checkpoints have to keep.
+    await driver.newest(50);
     let stopped = false;
     const load = (async () => {
       for (let round = 0; !stopped; round += 1) {
@@ -176,42 +217,59 @@ export async function eventLoopDelay(context) {
   return { quietP99Ms, busyP99Ms, addedP99Ms: Math.max(0, busyP99Ms - quietP99Ms) };
 }
 
-/** What a reader waits while a checkpoint, a verify or somebody's 30 s callback runs in the same process. */
+/**
+ * What a reader waits while something else goes on in the same process: checkpoints, `verify`, the migration of another
+ * store, or the callback of somebody who takes 30 s for the very session that is read.
+ */
 export function readerLatency(context) {
   return withDriver(context, async (driver) => {
     const pick = picker(6, context.sessions);
-    const { setTimeout: sleep } = await import("node:timers/promises");
-    const held = new AbortController();
-    const callback = driver
-      .update(keyOf(0), async (entry) => {
-        await sleep(30_000, undefined, { signal: held.signal }).catch(() => {});
-        return entry;
-      })
-      .catch(() => {});
-    const busy = (async () => {
-      for (let round = 0; !held.signal.aborted; round += 1) {
-        for (let change = 0; change < 200; change += 1) {
-          await driver.update(keyOf(1 + (pick() % (context.sessions - 1))), (entry) => touched(entry, round));
-        }
-        await driver.store.checkpoint();
-        for await (const _ of driver.store.verify()) if (held.signal.aborted) break;
-      }
-    })();
-    const figures = await oneAfterTheOther(async () => {
+    const ended = new AbortController();
+    const busy = beside[context.during](context, driver, ended.signal);
+    const endMs = performance.now() + context.seconds * 1_000;
+    const waitsUs = [];
+    while (performance.now() < endMs) {
+      // From the moment at which the read was due: a reader that the event loop keeps waiting, waits.
+      const dueMs = performance.now() + 1;
       await sleep(1);
-      const from = Number(process.hrtime.bigint());
-      await driver.get(keyOf(pick()));
-      waits.push((Number(process.hrtime.bigint()) - from) / 1_000);
-    }, context.seconds);
-    held.abort();
+      await driver.get(keyOf(context.during === "callback" ? 0 : pick()));
+      waitsUs.push((performance.now() - dueMs) * 1_000);
+    }
+    ended.abort();
     await busy;
-    await callback;
-    waits.sort((left, right) => left - right);
-    return {
-      rounds: figures.perSecond,
-      p50Us: waits[waits.length >> 1],
-      p99Us: waits[Math.floor(waits.length * 0.99)],
-    };
+    return { p50Us: quantile(waitsUs, 0.5), p99Us: quantile(waitsUs, 0.99), maxUs: quantile(waitsUs, 1) };
   });
 }
-const waits = [];
+
+/** Each goes on until the signal comes. */
+const beside = {
+  nothing: async () => {},
+  checkpoints: async (context, driver, signal) => {
+    const pick = picker(7, context.sessions);
+    for (let round = 0; !signal.aborted; round += 1) {
+      for (let change = 0; change < 200; change += 1) {
+        await driver.update(keyOf(pick()), (entry) => touched(entry, round));
+      }
+      await driver.store.checkpoint();
+    }
+  },
+  verify: async (_context, driver, signal) => {
+    while (!signal.aborted) {
+      for await (const _ of driver.store.verify()) if (signal.aborted) break;
+    }
+  },
+  migration: async ({ peer, directory, seededLegacy }, _driver, signal) => {
+    for (let round = 0; !signal.aborted; round += 1) {
+      const other = path.join(directory, `other-${process.pid}-${round}`);
+      await cp(seededLegacy, other, { recursive: true });
+      await (await peer.open(other)).close();
+      await rm(other, { recursive: true });
+    }
+  },
+  callback: async (_context, driver, signal) => {
+    await driver.update(keyOf(0), async (entry) => {
+      await sleep(30_000, undefined, { signal }).catch(() => {});
+      return { ...entry, inputTokens: 0 };
+    });
+  },
+};
