@@ -25,22 +25,23 @@ import type {
 import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { refuseNetworkFileSystem } from "../../fs/network-file-system.js";
 import { hasCode, type Port } from "../../fs/port.js";
+import { WaitingRoom } from "../../fs/waiting-room.js";
 import type { Limits } from "../../limits.js";
 import { ActivityTable } from "./activity.js";
-import { ChangeFollower } from "./changes.js";
-import { checkStore } from "./check.js";
-import { lockNames, quarantineName, type StoreLocation, trashIdVersion, trashName } from "./layout.js";
+import { lockNames, type StoreLocation } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import type { Manifest } from "./manifest.js";
 import { ReadPoint } from "./read-point.js";
 import { endLooksDamaged, findLostCommits, setAsideStranded } from "./recover.js";
 import { closedError, type DirectorySnapshot, startScan } from "./scan.js";
-import { StoreFiles, sizeOfFiles } from "./store-files.js";
+import { describeStore } from "./stats.js";
+import { StoreFiles } from "./store-files.js";
 import { Summaries } from "./summaries.js";
-import { readTrash, unlinkTrash } from "./trash.js";
+import { isJournaledOnly, readTrash, removalsNamed, unlinkTrash } from "./trash.js";
 import { underCheckpointLock } from "./upkeep.js";
-import { formatCursor, formatToken } from "./version.js";
+import { formatCursor } from "./version.js";
 import { View } from "./view.js";
+import { watchChanges } from "./watching.js";
 import { WritingParts } from "./writing.js";
 
 export interface DirectoryBackendOptions {
@@ -60,10 +61,6 @@ const capabilities: Capabilities = {
   trash: true,
   generations: true,
 };
-
-/** How a watcher waits for other processes: short at first, longer when nothing happens. */
-const watchPollMinMs = 2;
-const watchPollMaxMs = 20;
 
 /**
  * Looks after what lies beside the store, which the backend knows nothing about: a legacy file that an older program
@@ -96,6 +93,7 @@ export class DirectoryBackend implements Backend {
   private readonly scanLock: LockFile | undefined;
   private readonly writing: WritingParts | undefined;
   private readonly closedController = new AbortController();
+  private readonly watchers: WaitingRoom;
   private closing: Promise<void> | undefined;
   /** Readers may open a store whose journal is damaged, to look at it: `check` and `close` work, the rest says this. */
   private lostCommits: SessionStoreError | undefined;
@@ -131,6 +129,7 @@ export class DirectoryBackend implements Backend {
   private constructor(files: StoreFiles, scanLock: LockFile | undefined, options: DirectoryBackendOptions) {
     const { port } = files;
     this.port = port;
+    this.watchers = new WaitingRoom(port);
     this.files = files;
     this.options = options;
     this.location = files.store.displayPath;
@@ -146,11 +145,11 @@ export class DirectoryBackend implements Backend {
     });
     this.view.onCommit = (record) => {
       for (const operation of record.operations) this.summaries.noteChanged(operation.key);
-      this.wakeWatchers();
+      this.watchers.wakeAll();
     };
     this.view.onReset = () => {
       this.summaries.invalidate();
-      this.wakeWatchers();
+      this.watchers.wakeAll();
     };
     this.scanLock = scanLock;
     this.writing = options.readOnly
@@ -240,6 +239,15 @@ export class DirectoryBackend implements Backend {
     }
   }
 
+  /** Errors of the system get a code of ours. Not for `read`, where each turn counts. */
+  private async during<Result>(operation: string, work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.translate(error, operation);
+    }
+  }
+
   commit(request: CommitRequest): Promise<CommitResult> {
     const committed = (this.writing as WritingParts).committer.commit(request);
     this.companion?.noteCommit(committed);
@@ -257,7 +265,7 @@ export class DirectoryBackend implements Backend {
   }
 
   async scan(options: { onDamaged?: (damaged: DamagedSession) => void; signal?: AbortSignal } = {}): Promise<Snapshot> {
-    try {
+    return this.during("scan", async () => {
       this.refresh();
       const snapshot = await startScan(this.view, this.scanLock, {
         limits: this.limits,
@@ -268,65 +276,30 @@ export class DirectoryBackend implements Backend {
       });
       this.scans.add(snapshot);
       return snapshot;
-    } catch (error) {
-      throw this.translate(error, "scan");
-    }
+    });
   }
 
-  async list(query: SessionQuery): Promise<SessionPage> {
-    try {
-      return await this.summaries.page(query);
-    } catch (error) {
-      throw this.translate(error, "list");
-    }
+  list(query: SessionQuery): Promise<SessionPage> {
+    return this.during("list", () => this.summaries.page(query));
   }
 
   async *changes(since: Cursor | undefined, options: { signal?: AbortSignal } = {}): AsyncGenerator<BackendChange> {
-    if (this.closedController.signal.aborted) return;
-    const follower = new ChangeFollower(this.view);
     const ended = AbortSignal.any([this.closedController.signal, ...(options.signal ? [options.signal] : [])]);
     try {
-      this.refresh();
-      const reset = follower.start(since);
-      if (reset) yield reset;
-      let pollMs = watchPollMinMs;
-      let sleep: Promise<void> | undefined;
-      while (!ended.aborted) {
-        let delivered = false;
-        for (const change of follower.poll()) {
-          if (ended.aborted) return;
-          delivered = true;
-          yield change;
-        }
-        pollMs = delivered ? watchPollMinMs : Math.min(watchPollMaxMs, pollMs + 1);
-        // Commits of this process wake at once; those of others are found by looking at the end of the journal. A sleep
-        // that was overtaken is waited for again, so that a busy watcher does not pile up timers.
-        sleep ??= this.port
-          .sleep(pollMs, ended)
-          .catch(() => {})
-          .finally(() => {
-            sleep = undefined;
-          });
-        await this.wokenOr(sleep);
-      }
+      yield* watchChanges(this.view, this.watchers, () => this.refresh(), since, ended);
     } catch (error) {
       throw this.translate(error, "watch");
-    } finally {
-      follower.close();
     }
   }
 
   async cursor(): Promise<Cursor> {
-    try {
-      this.refresh();
-    } catch (error) {
-      throw this.translate(error, "cursor");
-    }
+    this.refreshOrThrow("cursor");
     return formatCursor(this.view.last, this.files.manifest.incarnation);
   }
 
-  check(options: { onProgress?: (done: number, total: number) => void } = {}): AsyncIterable<Finding> {
-    return checkStore(this.files, { limits: this.limits, onProgress: options.onProgress });
+  async *check(options: { onProgress?: (done: number, total: number) => void } = {}): AsyncGenerator<Finding> {
+    const { checkStore } = await import("./check.js");
+    yield* checkStore(this.files, { limits: this.limits, onProgress: options.onProgress });
   }
 
   async *trash(): AsyncGenerator<TrashedSession> {
@@ -339,78 +312,39 @@ export class DirectoryBackend implements Backend {
   }
 
   async emptyTrash(ids: readonly string[]): Promise<number> {
-    const wanted = new Set(ids.filter((id) => trashIdVersion(id) !== undefined));
-    if (this.writing === undefined || wanted.size === 0) return 0;
-    try {
-      const newest = [...wanted].reduce((version, id) => Math.max(version, trashIdVersion(id) as number), 0);
-      if (newest > this.files.readManifest().checkpoint.version) await this.writing.checkpoint();
-      return await unlinkTrash(this.view, wanted);
-    } catch (error) {
-      throw this.translate(error, "empty the trash");
-    }
+    const wanted = removalsNamed(ids);
+    const { writing } = this;
+    if (writing === undefined || wanted.size === 0) return 0;
+    return this.during("empty the trash", async () => {
+      if (isJournaledOnly(this.files, wanted)) await writing.checkpoint();
+      return unlinkTrash(this.view, wanted);
+    });
   }
 
   async sync(): Promise<void> {
-    if (this.writing === undefined) return;
-    try {
+    const { writing } = this;
+    if (writing === undefined) return;
+    await this.during("sync", async () => {
       this.refresh();
-      await this.writing.durability.wait(this.view.last);
-    } catch (error) {
-      throw this.translate(error, "sync");
-    }
+      await writing.durability.wait(this.view.last);
+    });
   }
 
   async checkpoint(): Promise<void> {
-    try {
-      await this.writing?.checkpoint();
-    } catch (error) {
-      throw this.translate(error, "checkpoint");
-    }
+    await this.during("checkpoint", async () => this.writing?.checkpoint());
   }
 
   /**
    * How many sessions there are that can be read, at the cost of a list of one. `undefined` while there is no index, which
    * the first list of a writer makes: counting would mean to read every entry file.
    */
-  async countSessions(): Promise<number | undefined> {
-    try {
-      return await this.summaries.countIfIndexed();
-    } catch (error) {
-      throw this.translate(error, "count");
-    }
+  countSessions(): Promise<number | undefined> {
+    return this.during("count", () => this.summaries.countIfIndexed());
   }
 
   async stats(): Promise<StoreStats> {
-    try {
-      this.refresh();
-    } catch (error) {
-      throw this.translate(error, "stats");
-    }
-    const { view, files } = this;
-    const sessions = await this.countSessions();
-    let entryFiles = 0;
-    for (const { batch } of files.entries.list(Number.POSITIVE_INFINITY)) {
-      for (const { name, kind } of batch) if (kind === "file" && name.startsWith("session-")) entryFiles += 1;
-    }
-    return {
-      backend: this.kind,
-      location: this.location,
-      version: formatToken(view.last, files.manifest.incarnation),
-      ...(sessions === undefined ? {} : { sessions }),
-      entryFiles,
-      journaledSessions: new Set(view.segments.flatMap((segment) => [...segment.overlay.changes.keys()])).size,
-      journalSegments: files.listSegments().length,
-      liveJournalBytes: view.segments.reduce((sum, segment) => sum + segment.offset, 0),
-      checkpointedVersion: files.readManifest().checkpoint.version,
-      lastVersion: view.last.version,
-      journalBytes: sizeOfFiles(this.port, files.journal),
-      trashBytes: files.sizeOfPart(trashName),
-      quarantineBytes: files.sizeOfPart(quarantineName),
-      cachedEntries: view.cache.stats.entries,
-      cachedBytes: view.cache.stats.bytes,
-      keyRule: this.keyRule,
-      durability: this.options.durability,
-    };
+    this.refreshOrThrow("stats");
+    return describeStore(this.view, await this.countSessions(), this.options.durability);
   }
 
   close(): Promise<void> {
@@ -425,7 +359,7 @@ export class DirectoryBackend implements Backend {
   private async closeOnce(): Promise<void> {
     this.closedController.abort();
     for (const snapshot of this.scans) snapshot.end(closedError());
-    this.wakeWatchers();
+    this.watchers.wakeAll();
     try {
       await this.companion?.settle();
       await this.writing?.finish();
@@ -440,26 +374,6 @@ export class DirectoryBackend implements Backend {
     this.writing?.release();
     this.scanLock?.close();
     this.files.close();
-  }
-
-  // --- waking watchers -------------------------------------------------------------------------------------------
-
-  private readonly sleepingWatchers = new Set<() => void>();
-
-  private wakeWatchers(): void {
-    for (const wake of this.sleepingWatchers) wake();
-    this.sleepingWatchers.clear();
-  }
-
-  /** Not a race with one long-lived promise: that would keep every wait of an idle watcher in memory. */
-  private wokenOr(sleep: Promise<void>): Promise<void> {
-    return new Promise((resolve) => {
-      this.sleepingWatchers.add(resolve);
-      void sleep.then(() => {
-        this.sleepingWatchers.delete(resolve);
-        resolve();
-      });
-    });
   }
 
   private translate(error: unknown, operation: string): SessionStoreError {

@@ -14,13 +14,9 @@ import { type Directory, hasCode } from "../../fs/port.js";
 import { presentGenerations } from "../../sessions/generations.js";
 import { foldKey, type TrashedState } from "./entries/fold.js";
 import { readTrashFileIfExists } from "./entries/trash-file.js";
+import { historiesOf } from "./journal/key-histories.js";
 import type { CarriedTrash, JournalRecord } from "./journal/record.js";
-import {
-  collectKeyHistories,
-  readSegment,
-  readSegmentInSlices,
-  type SegmentContent,
-} from "./journal/sealed-segment.js";
+import { readSegment, readSegmentInSlices, type SegmentContent } from "./journal/sealed-segment.js";
 import { damagedJournal } from "./journal-errors.js";
 import * as layout from "./layout.js";
 import type { StoreFiles } from "./store-files.js";
@@ -51,6 +47,17 @@ export async function* readTrash(view: View, logger: Logger | undefined): AsyncG
   } finally {
     if (trash) files.port.closeDirectory(trash);
   }
+}
+
+/** Those of the ids that could be of this backend. */
+export function removalsNamed(ids: readonly string[]): ReadonlySet<string> {
+  return new Set(ids.filter((id) => layout.trashIdVersion(id) !== undefined));
+}
+
+/** Whether one of these removals may not be checkpointed yet. */
+export function isJournaledOnly(files: StoreFiles, ids: ReadonlySet<string>): boolean {
+  const newest = [...ids].reduce((version, id) => Math.max(version, layout.trashIdVersion(id) ?? 0), 0);
+  return newest > files.readManifest().checkpoint.version;
 }
 
 /**
@@ -178,10 +185,10 @@ function foldRemovals(files: StoreFiles, records: readonly JournalRecord[], chec
 }
 
 function* foldTrashed(files: StoreFiles, records: readonly JournalRecord[], checkpointed: number) {
-  for (const history of collectKeyHistories(records).values()) {
-    const pending = history.filter((change) => change.version > checkpointed);
-    if (!pending.some((change) => change.type === "remove" || change.trashPrevious || change.trashed)) continue;
-    yield* foldKey(files.entries, pending).trashed;
+  const histories = historiesOf(records);
+  for (const key of histories.keysWithTrash()) {
+    const pending = histories.historyOf(key).filter((change) => change.version > checkpointed);
+    if (pending.length > 0) yield* foldKey(files.entries, pending).trashed;
   }
 }
 

@@ -29,6 +29,7 @@ import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { refuseNetworkFileSystem } from "../../fs/network-file-system.js";
 import { openOrMakeParent } from "../../fs/parent-directory.js";
 import { type Directory, hasCode, type Port } from "../../fs/port.js";
+import { WaitingRoom } from "../../fs/waiting-room.js";
 import type { Limits } from "../../limits.js";
 import { pageOfSummaries } from "../../sessions/query.js";
 import { summarizeSession } from "../../sessions/summary.js";
@@ -74,8 +75,7 @@ export class JsonBackend implements Backend {
   readonly #reader: ViewReader;
   readonly #committer: Committer;
   readonly #closed = new AbortController();
-  /** Woken by a commit of this handle. */
-  readonly #waiting = new Set<() => void>();
+  readonly #watchers: WaitingRoom;
   #closing: Promise<void> | undefined;
 
   /**
@@ -112,13 +112,14 @@ export class JsonBackend implements Backend {
   private constructor(reader: ViewReader, options: JsonBackendOptions) {
     const { port, parent, location } = reader;
     this.#reader = reader;
+    this.#watchers = new WaitingRoom(port);
     this.location = livePathOf(location);
     this.keyRule = reader.rules.keyRule;
     this.limits = options.limits;
     this.readOnly = options.readOnly;
     this.#committer = new Committer(reader, new StoreLock(port, parent, location), {
       ...options,
-      onCommitted: () => this.#wake(),
+      onCommitted: () => this.#watchers.wakeAll(),
     });
   }
 
@@ -157,6 +158,7 @@ export class JsonBackend implements Backend {
   async *changes(since: Cursor | undefined, options: { signal?: AbortSignal } = {}): AsyncGenerator<BackendChange> {
     const ended = AbortSignal.any([this.#closed.signal, ...(options.signal ? [options.signal] : [])]);
     if (ended.aborted) return;
+    const waiter = this.#watchers.enter(ended);
     let seen = this.#reader.current();
     const missed = since === undefined ? [] : changesSinceCursor(since, seen);
     if (missed === "reset") yield { type: "reset", cursor: cursorOf(seen) };
@@ -164,7 +166,8 @@ export class JsonBackend implements Backend {
     while (!ended.aborted) {
       const now = this.#reader.current();
       if (now === seen) {
-        await this.#nextLook(ended);
+        // Commits of this handle wake at once, those of others are found by looking.
+        await waiter.next(watchPollMs);
         continue;
       }
       const changes = changesBetween(seen, now);
@@ -221,7 +224,7 @@ export class JsonBackend implements Backend {
   async #close(): Promise<void> {
     this.#closed.abort();
     await this.#committer.drained();
-    this.#wake();
+    this.#watchers.wakeAll();
     this.#reader.port.closeDirectory(this.#reader.parent);
   }
 
@@ -232,26 +235,6 @@ export class JsonBackend implements Backend {
 
   #requireOpen(): void {
     if (this.#closed.signal.aborted) throw new SessionStoreError("closed", "the store is closed");
-  }
-
-  /** Commits of this handle wake at once, those of others are found by looking. */
-  #nextLook(ended: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const sleep = new AbortController();
-      const wake = () => {
-        this.#waiting.delete(wake);
-        ended.removeEventListener("abort", wake);
-        sleep.abort();
-        resolve();
-      };
-      this.#waiting.add(wake);
-      ended.addEventListener("abort", wake);
-      this.#reader.port.sleep(watchPollMs, sleep.signal).then(wake, () => {});
-    });
-  }
-
-  #wake(): void {
-    for (const wake of [...this.#waiting]) wake();
   }
 }
 
