@@ -36,27 +36,32 @@ export type {
 } from "./contract.js";
 export { SessionStoreError, type SessionStoreErrorCode, type SessionStoreErrorDetails } from "./errors.js";
 export type { Limits } from "./limits.js";
-export {
-  type Detection,
-  type DetectionStatus,
-  type DetectOptions,
-  detectSessionStore,
-  type RefusedKey,
-} from "./migrate/detect.js";
-export { type MigrateOptions, migrateStore } from "./migrate/migrate.js";
-export {
-  type DiscoveryProblem,
-  type MergeCounts,
-  type MigrateSessionStoresOptions,
-  type MigrationLog,
-  type MigrationOutcome,
-  type MigrationProgress,
-  type MigrationReport,
-  type MigrationResult,
-  migrateSessionStores,
-  type OutcomeCounts,
+export type { Detection, DetectionStatus, DetectOptions, RefusedKey } from "./migrate/detect.js";
+export type { MigrateOptions } from "./migrate/migrate.js";
+export type {
+  DiscoveryProblem,
+  MergeCounts,
+  MigrateSessionStoresOptions,
+  MigrationLog,
+  MigrationOutcome,
+  MigrationProgress,
+  MigrationReport,
+  MigrationResult,
+  OutcomeCounts,
 } from "./migrate/report.js";
-export { type RollbackOptions, type RollbackOutcome, type RollbackResult, rollbackStore } from "./migrate/rollback.js";
+export type { RollbackOptions, RollbackOutcome, RollbackResult } from "./migrate/rollback.js";
+export {
+  copyStore,
+  createBackup,
+  detectSessionStore,
+  exportSessions,
+  importSessions,
+  migrateSessionStores,
+  migrateStore,
+  restoreBackup,
+  rollbackStore,
+  verifyBackup,
+} from "./on-demand.js";
 export { openSessionStore } from "./open.js";
 export type { PostgresOptions } from "./postgres-options.js";
 export type {
@@ -70,25 +75,14 @@ export type {
   SessionSkillsSnapshot,
   TranscriptReference,
 } from "./sessions/entry.js";
-export {
-  type BackupOptions,
-  type BackupResult,
-  createBackup,
-  type VerifyBackupOptions,
-  verifyBackup,
-} from "./transfer/backup.js";
+export type { BackupOptions, BackupResult, VerifyBackupOptions } from "./transfer/backup.js";
 export type { BackupManifest } from "./transfer/backup-files.js";
 export type { BundleSource } from "./transfer/bundle-format.js";
 export type { BundleOptions } from "./transfer/bundle-writer.js";
-export { type CopyOptions, type CopyResult, copyStore } from "./transfer/copy.js";
-export { type ExportOptions, type ExportResult, exportSessions } from "./transfer/export.js";
-export { type ImportOptions, type ImportResult, importSessions } from "./transfer/import.js";
+export type { CopyOptions, CopyResult } from "./transfer/copy.js";
+export type { ExportOptions, ExportResult } from "./transfer/export.js";
+export type { ImportOptions, ImportResult } from "./transfer/import.js";
 export type { ByteSink } from "./transfer/output-file.js";
-export {
-  type RestoreBackupOptions,
-  type RestoreBackupResult,
-  restoreBackup,
-  type StoreFigures,
-} from "./transfer/restore.js";
+export type { RestoreBackupOptions, RestoreBackupResult, StoreFigures } from "./transfer/restore.js";
 export type { ConflictPolicy, SessionProblem, WriteCounts } from "./transfer/session-writer.js";
 export type { StorePlace } from "./transfer/store-place.js";

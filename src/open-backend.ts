@@ -1,19 +1,15 @@
 /**
  * Chooses the backend by the location, creates a directory store that does not exist yet, and takes over a legacy
- * `sessions.json` that lies there instead.
+ * `sessions.json` that lies there instead. What opening a directory store that is there does not need is loaded when it
+ * is needed: a short-lived command spends most of its time on loading modules.
  */
 
 import { DirectoryBackend } from "./backends/directory/backend.js";
 import { parseStoreLocation, rollbackMarkerName, type StoreLocation } from "./backends/directory/layout.js";
-import { JsonBackend } from "./backends/json/backend.js";
-import { MemoryBackend } from "./backends/memory/backend.js";
 import type { Backend } from "./contract.js";
 import { fromSystemError, SessionStoreError } from "./errors.js";
 import { type Directory, hasCode, type Port } from "./fs/port.js";
 import { LegacyWatch } from "./migrate/legacy-watch.js";
-import { mayMakeWay } from "./migrate/place.js";
-import { openPastFence } from "./migrate/rollback-recovery.js";
-import { createOrTakeOver, inspectWithoutLock } from "./migrate/take-over.js";
 import type { CheckedOpenOptions } from "./open-options.js";
 import { describeType, invalidOption } from "./options.js";
 
@@ -22,9 +18,11 @@ export async function openBackend(port: Port, location: string, options: Checked
   if (typeof location !== "string") {
     throw invalidOption("openSessionStore", `the location is a string, not ${describeType(location)}`);
   }
-  if (location === ":memory:") return new MemoryBackend(port, options);
+  if (location === ":memory:") {
+    const { MemoryBackend } = await import("./backends/memory/backend.js");
+    return new MemoryBackend(port, options);
+  }
   if (/^postgres(ql)?:\/\//i.test(location)) {
-    // Nobody else loads it.
     const { PostgresBackend } = await import("./backends/postgres/backend.js");
     return PostgresBackend.open(port, location, options);
   }
@@ -44,7 +42,13 @@ export async function openBackend(port: Port, location: string, options: Checked
     );
   }
   if (options.backend === "json") return openJson(port, storeLocation, options);
-  return openPastFence(port, storeLocation, options, () => openDirectory(port, storeLocation, options));
+  try {
+    return await openDirectory(port, storeLocation, options);
+  } catch (error) {
+    if (!hasCode(error, "store_fenced") || options.readOnly) throw error;
+    const { openPastFence } = await import("./migrate/rollback-recovery.js");
+    return openPastFence(port, storeLocation, options, () => openDirectory(port, storeLocation, options));
+  }
 }
 
 /** The legacy file itself. Refused where a directory store lies: two stores at one place would each miss half. */
@@ -56,6 +60,7 @@ async function openJson(port: Port, location: StoreLocation, options: CheckedOpe
       "Leave the option out, or go back to the single file with `sessiondir rollback` first.",
     );
   }
+  const { JsonBackend } = await import("./backends/json/backend.js");
   return JsonBackend.open(port, location, options);
 }
 
@@ -105,12 +110,15 @@ async function openDirectory(port: Port, location: StoreLocation, options: Check
   try {
     return await openExisting(port, location, options);
   } catch (error) {
-    const isMissing = hasCode(error, "ENOENT");
-    if (!isMissing && !mayMakeWay(port, location, error, options)) throw error;
+    if (!hasCode(error, "ENOENT")) {
+      const { mayMakeWay } = await import("./migrate/place.js");
+      if (!mayMakeWay(port, location, error, options)) throw error;
+    }
   }
   if (hasBeside(port, location, rollbackMarkerName(location.directoryName))) {
     return openRolledBack(port, location, options);
   }
+  const { createOrTakeOver, inspectWithoutLock } = await import("./migrate/take-over.js");
   if (options.readOnly) {
     // Says `legacy_store` when there is one.
     inspectWithoutLock(port, location, { ...options, migrate: "never" });

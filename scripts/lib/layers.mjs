@@ -26,7 +26,7 @@ export const layers = [
   },
   {
     name: "index",
-    pattern: /^index\.ts$/,
+    pattern: /^(index|on-demand)\.ts$/,
     mayImport: ["openclaw", "open", "transfer", "migrate", "store", "api", "sessions", "base"],
   },
   {

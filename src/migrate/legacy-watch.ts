@@ -12,7 +12,6 @@ import type { Logger } from "../contract.js";
 import type { Directory, FileStat, Port } from "../fs/port.js";
 import { isSameFile } from "../fs/stable-file.js";
 import type { Limits } from "../limits.js";
-import { mergeLegacyFile } from "./merge.js";
 import { legacyPathOf } from "./result.js";
 
 export interface LegacyWatchOptions {
@@ -122,6 +121,8 @@ export class LegacyWatch implements Companion {
       const { limits } = this.options;
       const { lateBackup } = this;
       this.lateBackup = undefined;
+      // Not before there is something to merge: most openings find nothing.
+      const { mergeLegacyFile } = await import("./merge.js");
       const done = await mergeLegacyFile(this.port, this.backend, this.location, { limits, isStopped, lateBackup });
       const { backupPath } = done;
       for (const warning of done.warnings) logger?.warn(warning, { path, backupPath });
