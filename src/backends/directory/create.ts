@@ -13,14 +13,17 @@ import { SessionStoreError } from "../../errors.js";
 import type { StoreOwner } from "../../fs/checked-file.js";
 import { refuseNetworkFileSystem } from "../../fs/network-file-system.js";
 import { openOrMakeParent } from "../../fs/parent-directory.js";
-import { type Directory, hasCode, type Port } from "../../fs/port.js";
+import type { Directory, Port } from "../../fs/port.js";
 import { checksumOf } from "./checksum.js";
 import { EntryDirectory } from "./entries/entry-directory.js";
 import { formatEntryFile, writeTemporaryFile } from "./entries/entry-file.js";
 import * as layout from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import { formatManifest, layoutVersion, type Manifest, manifestKind, type Provenance } from "./manifest.js";
-import { originStamp } from "./version.js";
+import { findReadyStore, freeAsideNames, removeLeftovers, removeTree, removeTreeBestEffort } from "./staging.js";
+import { writeFirstIndex } from "./summary-index/first-index.js";
+import { underLock } from "./under-lock.js";
+import { type CommitStamp, originStamp } from "./version.js";
 
 export interface CreateOptions {
   readonly keyRule: KeyRule;
@@ -57,6 +60,9 @@ export interface StoreContent {
 /** "finished": another process had died when its store was complete; it is in its place now. */
 export type CreateOutcome = "created" | "exists" | "finished" | "nothing";
 
+/** Whoever holds the lock may be taking over a large legacy file; the kernel frees it should they die. */
+const creationWait = { operation: "create the store", waitMs: 10 * 60_000 };
+
 /** From so many entries on, one directory is no longer a good place for all of them. */
 const shardedFromEntries = 50_000;
 const parallelFilesMax = 16;
@@ -70,17 +76,11 @@ export async function createStore(
   const parent = await openOrMakeParent(port, location.parentPath);
   try {
     refuseNetworkFileSystem(port, parent);
-    const lock = openLock(port, parent, layout.lockNames(location.directoryName).checkpoint);
-    try {
-      await acquire(port, lock);
-      try {
-        return await createUnderLock(port, parent, location, options);
-      } finally {
-        lock.release();
-      }
-    } finally {
-      lock.close();
-    }
+    const { checkpoint } = layout.lockNames(location.directoryName);
+    return await underLock(port, parent, checkpoint, creationWait, async (lock) => {
+      lock.selfTestHeld();
+      return await createUnderLock(port, parent, location, options);
+    });
   } finally {
     port.closeDirectory(parent);
   }
@@ -97,12 +97,13 @@ async function createUnderLock(
   } else {
     const ready = findReadyStore(port, parent, location);
     if (ready !== undefined) {
+      await removeLeftovers(port, parent, location, (name) => name !== ready);
       port.rename(parent, ready, parent, location.directoryName);
       await makeLasting(port, parent, location);
       return "finished";
     }
   }
-  removeStagingLeftovers(port, parent, location);
+  await removeLeftovers(port, parent, location);
   const published = await publish(port, parent, location, options);
   if (published === "nothing") return "nothing";
   await makeLasting(port, parent, location);
@@ -113,20 +114,6 @@ async function createUnderLock(
 async function makeLasting(port: Port, parent: Directory, location: layout.StoreLocation): Promise<void> {
   await port.syncDirectory(parent);
   for (const name of Object.values(layout.lockNames(location.directoryName))) openLock(port, parent, name).close();
-}
-
-/**
- * A complete store whose maker died after the directory at its place was renamed aside. Lists the parent, so it is for
- * those who found nothing at the place. Read-only.
- */
-export function findReadyStore(port: Port, parent: Directory, location: layout.StoreLocation): string | undefined {
-  for (const batch of port.listInBatches(parent, 512)) {
-    for (const { name, kind } of batch) {
-      const aside = kind === "directory" ? layout.parseReadyName(location.directoryName, name) : undefined;
-      if (aside !== undefined && port.statName(parent, aside) !== undefined) return name;
-    }
-  }
-  return undefined;
 }
 
 /** Builds the staging tree and renames it into place; "nothing" when there is nothing to create after all. */
@@ -147,10 +134,11 @@ async function publish(
         return await putIntoPlace(port, parent, location, staging, options);
       }
     } catch (error) {
-      discardStaging(port, parent, staging);
+      removeTreeBestEffort(port, parent, staging);
       throw error;
     }
-    removeTree(port, parent, staging, stagingLevels);
+    removeTree(port, parent, staging);
+    await port.syncDirectory(parent);
   }
 }
 
@@ -169,16 +157,13 @@ async function putIntoPlace(
   }
   const kind = options.displaces?.(parent);
   if (kind === undefined) throw somethingAppeared(parent, location);
-  let timeMs = port.nowMs();
-  while (port.statName(parent, layout.asideName(directoryName, kind, timeMs)) !== undefined) timeMs += 1;
-  const ready = layout.readyName(directoryName, kind, timeMs);
-  const aside = layout.asideName(directoryName, kind, timeMs);
+  const { ready, aside } = freeAsideNames(port, parent, directoryName, kind);
   port.rename(parent, staging, parent, ready);
   try {
     await port.syncDirectory(parent);
     port.rename(parent, directoryName, parent, aside);
   } catch (error) {
-    discardStaging(port, parent, ready);
+    removeTreeBestEffort(port, parent, ready);
     throw error;
   }
   // From here on `ready` is the store, whoever puts it into place.
@@ -214,6 +199,7 @@ async function buildStaging(
     const incarnation = Buffer.from(port.randomBytes(16)).toString("hex");
     const stamp = entries.size === 0 ? originStamp : { version: 1, record: checksumOf(incarnation) };
     await writeEntries(port, makeDirectory(port, staging, layout.entriesName), naming, stamp, content);
+    if (entries.size > 0) await writeIndex(port, staging, incarnation, stamp, entries);
     await writeFirstSegment(port, makeDirectory(port, staging, layout.journalName), stamp.version + 1);
     const manifest: Manifest = {
       kind: manifestKind,
@@ -263,6 +249,21 @@ async function writeEntries(
   }
 }
 
+async function writeIndex(
+  port: Port,
+  staging: Directory,
+  incarnation: string,
+  stamp: CommitStamp,
+  entries: ReadonlyMap<string, FrozenEntry>,
+): Promise<void> {
+  const directory = makeDirectory(port, staging, layout.summaryIndexName);
+  try {
+    await writeFirstIndex(port, directory, incarnation, stamp, entries);
+  } finally {
+    port.closeDirectory(directory);
+  }
+}
+
 async function writeFirstSegment(port: Port, journal: Directory, first: number): Promise<void> {
   try {
     await writeTemporaryFile(port, journal, layout.segmentName(first), new Uint8Array(0));
@@ -294,62 +295,4 @@ function diskTellsCase(port: Port, directory: Directory): boolean {
 
 function openLock(port: Port, parent: Directory, name: string): LockFile {
   return LockFile.open(port, parent, name, { uid: port.userId }, false);
-}
-
-/** Whoever holds the lock may be taking over a large legacy file; the kernel frees it should they die. */
-const creationWaitMs = 10 * 60_000;
-
-async function acquire(port: Port, lock: LockFile): Promise<void> {
-  const deadlineMs = port.monotonicMs() + creationWaitMs;
-  while (!lock.tryExclusiveChecked()) {
-    if (port.monotonicMs() >= deadlineMs) throw lock.timeoutError("create the store", creationWaitMs);
-    await port.sleep(5);
-  }
-  lock.selfTestHeld();
-}
-
-/** A failed creation leaves nothing behind - a full disk would stay full. What cannot be removed, the next one removes. */
-function discardStaging(port: Port, parent: Directory, name: string): void {
-  try {
-    removeTree(port, parent, name, stagingLevels);
-  } catch {
-    // The error that made us give up is the one to report.
-  }
-}
-
-/** The tree itself, `entries/`, and its shards. */
-const stagingLevels = 3;
-
-/** Under the checkpoint lock nobody else builds one, so what is there was left by somebody who died. */
-function removeStagingLeftovers(port: Port, parent: Directory, location: layout.StoreLocation): void {
-  for (const batch of port.listInBatches(parent, 512)) {
-    for (const { name, kind } of batch) {
-      if (kind === "directory" && layout.parseStagingName(location.directoryName, name) !== undefined)
-        removeTree(port, parent, name, stagingLevels);
-    }
-  }
-}
-
-/** Removes a tree that we made ourselves, without following links, no deeper than we ever build one. */
-function removeTree(port: Port, parent: Directory, name: string, levels: number): void {
-  const directory = port.openDirectory(parent, name);
-  try {
-    for (const entry of port.list(directory, Number.POSITIVE_INFINITY)) {
-      if (entry.kind === "directory" && levels > 0) removeTree(port, directory, entry.name, levels - 1);
-      else port.unlink(directory, entry.name);
-    }
-  } finally {
-    port.closeDirectory(directory);
-  }
-  try {
-    port.removeDirectory(parent, name);
-  } catch (error) {
-    if (!hasCode(error, "ENOENT")) {
-      throw new SessionStoreError("io_error", "a leftover staging directory cannot be removed", {
-        path: `${parent.displayPath}/${name}`,
-        nextStep: "Move it away.",
-        cause: error,
-      });
-    }
-  }
 }

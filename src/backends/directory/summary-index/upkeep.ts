@@ -13,7 +13,6 @@ import { SessionStoreError } from "../../../errors.js";
 import { Pace } from "../../../fs/pace.js";
 import { type Directory, hasCode, type Port } from "../../../fs/port.js";
 import { isRefusalOfTheSystem } from "../../../fs/refusal.js";
-import { compareByActivity, compareByKey } from "../../../sessions/query.js";
 import { summarizeSession } from "../../../sessions/summary.js";
 import { readEntryFileIfExists } from "../entries/entry-file.js";
 import { parseEntryFileName, summaryIndexName } from "../layout.js";
@@ -24,7 +23,7 @@ import { sweep, unlinkIfThere } from "./leftovers.js";
 import { DamagedIndexError, hashKey } from "./row.js";
 import { RunSet } from "./run-set.js";
 import { RunWriter } from "./run-writer.js";
-import { sortInSlices } from "./sort.js";
+import { writeRun } from "./write-run.js";
 
 export interface UpkeepSizes {
   /** While an index is built, so many summaries are in memory at once. */
@@ -192,28 +191,14 @@ export class IndexUpkeep {
     return { run: await this.writeRun(directory, to.version, present, removed), added };
   }
 
-  private async writeRun(
+  private writeRun(
     directory: Directory,
     version: number,
     summaries: SessionSummary[],
     removed: readonly Buffer[],
   ): Promise<RunInfo> {
     const writer = new RunWriter(this.port, directory, version, this.pace);
-    try {
-      for (const summary of await sortInSlices(summaries, compareByActivity, () => this.breathe())) {
-        writer.add(summary);
-        await this.breathe();
-      }
-      for (const summary of await sortInSlices(summaries, compareByKey, () => this.breathe())) {
-        writer.addByKey(summary);
-        await this.breathe();
-      }
-      for (const keyHash of removed) writer.addRemoval(keyHash);
-    } catch (error) {
-      writer.abandon();
-      throw error;
-    }
-    return writer.finish();
+    return writeRun(writer, summaries, removed, () => this.breathe());
   }
 
   /** One run in place of the newest ones, from `first` on. */
