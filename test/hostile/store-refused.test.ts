@@ -164,6 +164,23 @@ test("an unknown optional feature is no reason to refuse a store", { timeout }, 
   });
 });
 
+test("a store with an unknown feature for writers is read, and refused to writers and repairs", {
+  timeout,
+}, async () => {
+  await withPlace(async (place) => {
+    await makeStore(place);
+    const features = { required: [], optional: [], requiredForWriting: ["colours"] };
+    rewritten((manifest) => ({ ...manifest, features }))(path.join(place.directory, "state.json"), place);
+    const before = digestTree(place.directory);
+    const reader = await openSessionStore(place.location, { readOnly: true });
+    assert.equal((await reader.list()).sessions.length, 4);
+    await reader.close();
+    await rejectsWith("unsupported_layout", openSessionStore(place.location));
+    await rejectsWith("unsupported_layout", repairStore(place.location, { accept: [victimKey] }));
+    assert.deepEqual(digestTree(place.directory), before);
+  });
+});
+
 test("repair does not touch a store that is newer than itself", { timeout }, async () => {
   for (const what of ["is of a newer layout", "requires an unknown feature"]) {
     await withPlace(async (place) => {

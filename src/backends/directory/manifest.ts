@@ -14,6 +14,8 @@ export const layoutVersion = 1;
 
 /** Required features this version can read. `blobs` and `encryption` are reserved by layout 1 and not yet used. */
 const knownRequiredFeatures: readonly string[] = [];
+/** Those that a reader need not know. None is used yet; a later version may add what an earlier one would write over. */
+const knownFeaturesForWriting: readonly string[] = [];
 
 /** Where a migrated store came from; decides "already migrated" by content, never by existence. */
 export interface Provenance {
@@ -49,7 +51,12 @@ export interface Manifest {
   readonly keyRule: KeyRule;
   readonly fileNames: FileNameRule;
   readonly shardDigits: 0 | 2;
-  readonly features: { readonly required: readonly string[]; readonly optional: readonly string[] };
+  readonly features: {
+    readonly required: readonly string[];
+    readonly optional: readonly string[];
+    /** Absent is the same as none. */
+    readonly requiredForWriting?: readonly string[];
+  };
   readonly migration: Provenance | null;
   /** The latest merges, oldest first; absent when there was none. */
   readonly merges?: readonly MergeRecord[];
@@ -96,6 +103,12 @@ export function parseManifest(text: string, path: string): Manifest {
   return manifest;
 }
 
+/** Throws `unsupported_layout` for a store that this version can read, but must not write to. */
+export function requireWritable({ features }: Manifest, path: string): void {
+  const unknown = (features.requiredForWriting ?? []).filter((feature) => !knownFeaturesForWriting.includes(feature));
+  if (unknown.length > 0) throw newer(`the feature ${unknown.join(", ")}: this version may only read it`, path);
+}
+
 /** Repairing somebody else's directory would make it ours; so this is not called damage. */
 function foreign(kind: string, path: string): SessionStoreError {
   return new SessionStoreError(
@@ -136,6 +149,7 @@ function hasValidFields(fields: Record<string, unknown>): boolean {
     features !== null &&
     isNames(features.required) &&
     isNames(features.optional) &&
+    (features.requiredForWriting === undefined || isNames(features.requiredForWriting)) &&
     typeof fields.migration === "object" &&
     (fields.merges === undefined || Array.isArray(fields.merges)) &&
     typeof checkpoint === "object" &&

@@ -19,7 +19,7 @@ import { checksumOf } from "./checksum.js";
 import { EntryDirectory } from "./entries/entry-directory.js";
 import { writeTemporaryFile } from "./entries/entry-file.js";
 import * as layout from "./layout.js";
-import { formatManifest, type Manifest, parseManifest } from "./manifest.js";
+import { formatManifest, type Manifest, parseManifest, requireWritable } from "./manifest.js";
 
 export class StoreFiles {
   readonly port: Port;
@@ -73,6 +73,7 @@ export class StoreFiles {
         });
       }
       const manifest = readManifestIn(port, store, owner);
+      if (!readOnly) requireWritable(manifest, `${store.displayPath}/${layout.manifestName}`);
       if (manifest.lockFamily !== port.lockFamily && !readOnly) throw lockFamilyMismatch(manifest, port, store);
       const journal = keep(openPart(port, store, layout.journalName, owner));
       // Its handle is the entry directory's own, which closes it; until then it is ours.
