@@ -1,9 +1,10 @@
 /**
  * The metadata that agents of the Agent Client Protocol keep in their sessions. Every other write preserves it; these
- * functions are the ones that may change and drop it.
+ * functions are the ones that may change and drop it. Without `cfg` they go by the gateway's own configuration file.
  */
 
 import { mergeSessionEntry } from "./entry.js";
+import { readGatewayConfigBestEffort } from "./gateway-config.js";
 import { cloneJson } from "./json-clone.js";
 import { resolveSessionStoreEntry } from "./key-normalization.js";
 import { loadSessionStore, readSessionEntry } from "./load.js";
@@ -32,7 +33,7 @@ export interface AcpSessionStoreEntry {
 export function readAcpSessionEntry(params: { sessionKey: string; cfg?: AcpConfig }): AcpSessionStoreEntry | null {
   const sessionKey = params.sessionKey.trim();
   if (sessionKey === "") return null;
-  const cfg = params.cfg ?? {};
+  const cfg = params.cfg ?? readGatewayConfigBestEffort();
   const storePath = storePathOf(sessionKey, cfg);
   const found = { cfg, storePath, sessionKey, storeSessionKey: sessionKey.toLowerCase() };
   try {
@@ -47,7 +48,7 @@ export function readAcpSessionEntry(params: { sessionKey: string; cfg?: AcpConfi
 export async function listAcpSessionEntries(
   params: { cfg?: AcpConfig; env?: NodeJS.ProcessEnv } = {},
 ): Promise<AcpSessionStoreEntry[]> {
-  const cfg = params.cfg ?? {};
+  const cfg = params.cfg ?? readGatewayConfigBestEffort();
   const targets = await resolveAllAgentSessionStoreTargets(cfg, params.env === undefined ? {} : { env: params.env });
   const found: AcpSessionStoreEntry[] = [];
   for (const { storePath } of targets) {
@@ -73,7 +74,7 @@ export async function upsertAcpSessionMeta(params: {
   const sessionKey = params.sessionKey.trim();
   if (sessionKey === "") return null;
   return updateSessionStore(
-    storePathOf(sessionKey, params.cfg ?? {}),
+    storePathOf(sessionKey, params.cfg ?? readGatewayConfigBestEffort()),
     (store) => {
       const { normalizedKey, existing, legacyKeys } = resolveSessionStoreEntry({ store, sessionKey });
       const copy = cloneJson(existing);

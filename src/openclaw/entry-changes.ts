@@ -35,8 +35,8 @@ export interface SessionChange {
 
 export interface ChangeRules {
   readonly limits: Readonly<Limits>;
-  /** Keys whose ACP metadata the callback may drop. */
-  readonly allowDropAcpMetaSessionKeys?: readonly string[] | undefined;
+  /** Keys whose ACP metadata the callback may drop; "all" for who says what the whole store is. */
+  readonly allowDropAcpMetaSessionKeys?: readonly string[] | "all" | undefined;
 }
 
 /** Throws `invalid_key` and `invalid_entry` for what was written and cannot be kept. */
@@ -48,9 +48,10 @@ export function toChanges(touched: ReadonlyMap<string, TouchedSession>, rules: C
     if (group === undefined) groups.set(key, new Map([[name, session]]));
     else group.set(name, session);
   }
-  const mayDropAcp = new Set((rules.allowDropAcpMetaSessionKeys ?? []).map(normalizeStoreSessionKey));
+  const { allowDropAcpMetaSessionKeys: allowed = [], limits } = rules;
+  const named = new Set(allowed === "all" ? [] : allowed.map(normalizeStoreSessionKey));
   const changes: SessionChange[] = [];
-  for (const [key, group] of groups) changes.push(toChange(key, group, mayDropAcp.has(key), rules.limits));
+  for (const [key, group] of groups) changes.push(toChange(key, group, allowed === "all" || named.has(key), limits));
   return changes;
 }
 

@@ -2,6 +2,7 @@
 
 import { combineSessionStores, combineSharedSessionStore } from "./combined.js";
 import { deliveryInfoOfSession, type ExtractedDeliveryInfo } from "./delivery-info.js";
+import { readGatewayConfigBestEffort } from "./gateway-config.js";
 import { loadSessionStore, readSessionEntryBestEffort, readStore } from "./load.js";
 import { resolveStorePath } from "./paths.js";
 import { normalizeAgentId, parseAgentSessionKey } from "./session-key.js";
@@ -33,14 +34,21 @@ export function loadCombinedSessionStoreForGateway(cfg: StoreConfig): {
   return combineSessionStores({ cfg, sources });
 }
 
-/** The route that a session key leads to; without one when there is none, or it cannot be read. */
-export function extractDeliveryInfo(sessionKey: string | undefined, cfg: StoreConfig = {}): ExtractedDeliveryInfo {
+/**
+ * The route that a session key leads to; without one when there is none, or it cannot be read. Looks in the store of the
+ * agent that the key names, then in that of the default agent. Without `cfg`, by the gateway's own configuration file.
+ */
+export function extractDeliveryInfo(sessionKey: string | undefined, cfg?: StoreConfig): ExtractedDeliveryInfo {
+  const { session } = cfg ?? readGatewayConfigBestEffort();
   return deliveryInfoOfSession(sessionKey, (key) => {
-    try {
-      return readSessionEntryBestEffort(resolveStorePath(cfg.session?.store, agentOf(key)), key);
-    } catch {
-      return undefined;
+    for (const storePath of new Set([
+      resolveStorePath(session?.store, agentOf(key)),
+      resolveStorePath(session?.store),
+    ])) {
+      const entry = readSessionEntryBestEffort(storePath, key);
+      if (entry !== undefined) return entry;
     }
+    return undefined;
   });
 }
 

@@ -90,6 +90,8 @@ export {
 export { closeSessionStores } from "./shared-handles.js";
 export * from "./stable-stringify.js";
 export * from "./startup.js";
+export * from "./state-migrations.js";
+export * from "./store-lock-queue.js";
 export * from "./store-migration.js";
 export * from "./store-normalize.js";
 export * from "./strings.js";
@@ -97,6 +99,14 @@ export type { SessionDepthEntry, SessionDepthStore, SubagentDepthOptions } from 
 export * from "./targets.js";
 export * from "./thread-info.js";
 export * from "./transcript-files.js";
+export {
+  acquireSessionWriteLock,
+  resolveSessionLockMaxHoldFromTimeout,
+  type SessionWriteLock,
+  type SessionWriteLockParams,
+} from "./transcript-lock.js";
+export * from "./transcript-lock-cleanup.js";
+export type { SessionLockInspection } from "./transcript-lock-file.js";
 export * from "./transcript-mirror.js";
 export * from "./transcript-session.js";
 export * from "./types.js";

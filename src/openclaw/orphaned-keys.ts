@@ -4,13 +4,11 @@
  * wins as `canonicalizeLegacySessionStore` says, and the loser is in the trash.
  */
 
-import { canonicalizeLegacySessionKey, canonicalizeLegacySessionStore, type LegacyKeyContext } from "./legacy-keys.js";
-import { loadSessionStore } from "./load.js";
-import { ownValue, setOwnValue } from "./prototype-keys.js";
+import { renameLegacyKeys } from "./key-renaming.js";
+import type { LegacyKeyContext } from "./legacy-keys.js";
 import { normalizeOptionalString } from "./strings.js";
 import { resolveAllAgentSessionStoreTargets } from "./targets.js";
 import type { OpenClawConfig } from "./types.js";
-import { updateSessionStore } from "./update.js";
 
 type MigrationConfig = Pick<OpenClawConfig, "session" | "agents">;
 
@@ -42,7 +40,7 @@ export async function migrateOrphanedSessionKeys(params: {
       ...(scope === undefined ? {} : { scope }),
     };
     try {
-      const count = await renameKeys(storePath, context);
+      const count = await renameLegacyKeys(storePath, context);
       if (count > 0) result.changes.push(`Brought ${count} session key(s) to their present form in ${storePath}`);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -50,27 +48,6 @@ export async function migrateOrphanedSessionKeys(params: {
     }
   }
   return result;
-}
-
-/** How many keys were renamed. */
-async function renameKeys(storePath: string, context: LegacyKeyContext): Promise<number> {
-  const { renamedKeys } = canonicalizeLegacySessionStore(loadSessionStore(storePath), context);
-  if (renamedKeys.length === 0) return 0;
-  // Maintenance is no part of a start, and what it would remove is not decided by a renaming.
-  return updateSessionStore(
-    storePath,
-    (store) => {
-      const canonical = canonicalizeLegacySessionStore({ ...store }, context);
-      for (const key of canonical.renamedKeys) {
-        const presentKey = canonicalizeLegacySessionKey(key, context);
-        const winner = ownValue(canonical.store, presentKey);
-        if (winner !== undefined) setOwnValue(store, presentKey, winner);
-      }
-      for (const key of canonical.renamedKeys) delete store[key];
-      return canonical.renamedKeys.length;
-    },
-    { skipMaintenance: true },
-  );
 }
 
 /** The same when a gateway starts: logs what was done, and never throws. */

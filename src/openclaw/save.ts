@@ -29,9 +29,9 @@ type Store = Record<string, SessionEntry>;
 
 /**
  * Makes the store what `store` says. Entries are normalised in place, and with `mode: "enforce"` maintenance takes out of
- * the caller's object what it removes. Sets no `updatedAt`. A save that changes nothing writes nothing, and does not
- * take a legacy file over. A session that is damaged on the disk stays: leaving it out does not remove it, and giving it
- * anew rejects with `entry_damaged`.
+ * the caller's object what it removes. Sets no `updatedAt`; ACP metadata that is left out is gone. A save that changes
+ * nothing writes nothing, and does not take a legacy file over. A session that is damaged on the disk stays: leaving it
+ * out does not remove it, and giving it anew rejects with `entry_damaged`.
  */
 export async function saveSessionStore(
   storePath: string,
@@ -47,7 +47,8 @@ export async function saveSessionStore(
       // Opening a store that is a directory already merges what an older program wrote beside it.
       if (shared.form() === "directory") await shared.open();
       const touched = readBase(shared, (source) => compareWith(source, store, keepUnknown));
-      const changes = toChanges(touched, { limits: defaultLimits }).map((change) => {
+      const rules = { limits: defaultLimits, allowDropAcpMetaSessionKeys: "all" } as const;
+      const changes = toChanges(touched, rules).map((change) => {
         return { ...change, isReliedOn: false, purges: done?.evicted.has(change.key) === true };
       });
       const attempts = new Attempts(shared);

@@ -7,9 +7,11 @@
  * rolled back or replaced is dropped and opened once more before anybody hears of it.
  */
 
+import path from "node:path";
 import { DirectoryBackend } from "../backends/directory/backend.js";
 import { parseStoreLocation, rollbackMarkerName, type StoreLocation } from "../backends/directory/layout.js";
 import { DirectoryReader } from "../backends/directory/reader.js";
+import { JsonBackend } from "../backends/json/backend.js";
 import { readLegacyStoreSync } from "../backends/json/legacy-reader.js";
 import type { Backend } from "../contract.js";
 import { realPathOfDeepest } from "../discovery/real-paths.js";
@@ -38,21 +40,23 @@ export const conflictWaitMs = 10_000;
 
 const handlesOfPort = new WeakMap<Port, Map<string, SharedStore>>();
 
-/** What lies at a path, seen without opening anything. */
-export type StoreForm = "directory" | "rolled_back" | "legacy" | "none";
+/**
+ * What lies at a path, seen without opening anything.
+ *
+ * - `file`: the sessions are in a single file and stay there: it was rolled back, or its name leaves no room for a
+ *   directory beside it.
+ */
+export type StoreForm = "directory" | "file" | "legacy" | "none";
 
 /** Throws `invalid_option` for what cannot be the path of a store. */
 export function sharedStore(storePath: string): SharedStore {
   const port = ambientPort();
-  const isPath = typeof storePath === "string" && storePath.trim() !== "" && !storePath.includes("\0");
-  const named = isPath ? parseStoreLocation(storePath) : undefined;
-  if (named === undefined) {
-    throw invalidOption(
-      "session store",
-      `${JSON.stringify(storePath)} is not the path of a *.json file or *.d directory`,
-    );
+  if (typeof storePath !== "string" || storePath.trim() === "" || storePath.includes("\0")) {
+    throw invalidOption("session store", `${JSON.stringify(storePath)} is not the path of a store`);
   }
-  const location = { ...named, parentPath: realPathOfDeepest(port, named.parentPath) };
+  const named = parseStoreLocation(storePath);
+  const { parentPath, ...names } = named ?? singleFileLocation(storePath);
+  const location = { ...names, parentPath: realPathOfDeepest(port, parentPath) };
   let handles = handlesOfPort.get(port);
   if (handles === undefined) {
     handles = new Map();
@@ -62,11 +66,18 @@ export function sharedStore(storePath: string): SharedStore {
   let handle = handles.get(id);
   if (handle === undefined) {
     if (handles.size >= handlesMax) closeOneIdle(handles);
-    handle = new SharedStore(port, location, id, handles);
+    handle = new SharedStore(port, location, id, handles, named === undefined);
     handles.set(id, handle);
   }
   handle.touch();
   return handle;
+}
+
+/** A gateway may name its store as it likes; only `*.json` can become a directory, `*.d`. */
+function singleFileLocation(storePath: string): StoreLocation {
+  const absolute = path.resolve(storePath);
+  const legacyName = path.basename(absolute);
+  return { parentPath: path.dirname(absolute), legacyName, directoryName: `${legacyName}.d` };
 }
 
 function closeOneIdle(handles: ReadonlyMap<string, SharedStore>): void {
@@ -99,6 +110,7 @@ export class SharedStore {
   readonly #port: Port;
   readonly #id: string;
   readonly #handles: Map<string, SharedStore>;
+  readonly #isSingleFile: boolean;
   #parent: Directory | undefined;
   #reader: DirectoryReader | undefined;
   #backend: Backend | undefined;
@@ -110,8 +122,15 @@ export class SharedStore {
   #users = 0;
   #timer: Timer | undefined;
 
-  constructor(port: Port, location: StoreLocation, id: string, handles: Map<string, SharedStore>) {
+  constructor(
+    port: Port,
+    location: StoreLocation,
+    id: string,
+    handles: Map<string, SharedStore>,
+    isSingleFile: boolean,
+  ) {
     this.#port = port;
+    this.#isSingleFile = isSingleFile;
     this.location = location;
     this.storePath = `${location.parentPath}/${location.legacyName}`;
     this.#id = id;
@@ -200,7 +219,9 @@ export class SharedStore {
     const { parentPath, legacyName } = this.location;
     const logger = { info: logInfo, warn: logWarning };
     const options = checkOpenOptions({ lockWaitMs, conflictWaitMs, logger });
-    const backend = await openBackend(this.#port, `${parentPath}/${legacyName}`, options);
+    const backend = this.#isSingleFile
+      ? await JsonBackend.open(this.#port, this.location, options)
+      : await openBackend(this.#port, `${parentPath}/${legacyName}`, options);
     this.#backend = backend;
     // What is read from now on comes from the backend's own view.
     this.#dropReader();
@@ -218,6 +239,7 @@ export class SharedStore {
 
   form(): StoreForm {
     if (this.#backend instanceof DirectoryBackend) return "directory";
+    if (this.#isSingleFile) return "file";
     let parent: Directory;
     try {
       parent = this.#openParent();
@@ -227,7 +249,7 @@ export class SharedStore {
     }
     const { directoryName, legacyName } = this.location;
     if (this.#port.statName(parent, directoryName) !== undefined) return "directory";
-    if (this.#port.statName(parent, rollbackMarkerName(directoryName)) !== undefined) return "rolled_back";
+    if (this.#port.statName(parent, rollbackMarkerName(directoryName)) !== undefined) return "file";
     return this.#port.statName(parent, legacyName) === undefined ? "none" : "legacy";
   }
 
@@ -266,6 +288,7 @@ export class SharedStore {
   }
 
   #openReader(): DirectoryReader | undefined {
+    if (this.#isSingleFile) return undefined;
     if (this.#reader !== undefined) return this.#reader;
     try {
       this.#reader = DirectoryReader.open(this.#port, this.location, readerCacheBytes);

@@ -92,11 +92,13 @@ async function runOnce<T>(
   opts: SaveSessionStoreOptions,
 ): Promise<Run<T>> {
   const source = await sourceForUpdate(shared);
-  const watched = new WatchedSource(source);
+  const watched = new WatchedSource(source, shared);
   try {
     const view = new TrackedView(watched);
     const returned = mutator(usePlain ? view.plain() : view.store);
-    const value = isThenable(returned) ? await turns.keepDuring(returned) : returned;
+    let value = isThenable(returned) ? await turns.keepDuring(returned) : returned;
+    // Whoever gets the store itself back may look at all of it, long after this version is gone.
+    if (value === view.store) value = view.plain() as T;
     if (watched.isLost) return { outcome: "lost" };
     const rules = { limits: defaultLimits, allowDropAcpMetaSessionKeys: opts.allowDropAcpMetaSessionKeys };
     return { outcome: "done", value, changes: toChanges(view.touched(), rules) };
@@ -105,7 +107,7 @@ async function runOnce<T>(
     if (!usePlain && isCloneError(error)) return { outcome: "clone" };
     throw error;
   } finally {
-    source.close();
+    watched.close();
   }
 }
 
@@ -113,13 +115,19 @@ function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 
-/** Notes when a read could not be answered as of the view's version: a callback might swallow the error. */
+/**
+ * Notes when a read could not be answered as of the view's version: a callback might swallow the error. A view that its
+ * callback kept is answered as of now.
+ */
 class WatchedSource implements ReadSource {
   readonly #source: ReadSource;
+  readonly #shared: SharedStore;
   isLost = false;
+  #isClosed = false;
 
-  constructor(source: ReadSource) {
+  constructor(source: ReadSource, shared: SharedStore) {
     this.#source = source;
+    this.#shared = shared;
   }
 
   get kind(): ReadSource["kind"] {
@@ -127,24 +135,26 @@ class WatchedSource implements ReadSource {
   }
 
   read(name: string): StoredSession | undefined {
-    return this.#guard(() => this.#source.read(name));
+    return this.#ask((source) => source.read(name));
   }
 
   names(): readonly string[] {
-    return this.#guard(() => this.#source.names());
+    return this.#ask((source) => source.names());
   }
 
   spellings(key: string): readonly string[] {
-    return this.#source.spellings(key);
+    return this.#ask((source) => source.spellings(key));
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#source.close();
   }
 
-  #guard<Result>(read: () => Result): Result {
+  #ask<Result>(read: (source: ReadSource) => Result): Result {
+    if (this.#isClosed) return this.#shared.read(read);
     try {
-      return read();
+      return read(this.#source);
     } catch (error) {
       if (error instanceof ReadPointLostError) this.isLost = true;
       throw error;
@@ -169,7 +179,7 @@ function mentionsCloning(mutator: unknown): boolean {
  */
 async function sourceForUpdate(shared: SharedStore): Promise<ReadSource> {
   const form = shared.form();
-  if (form === "directory" || form === "rolled_back") {
+  if (form === "directory" || form === "file") {
     const backend = await openForWriting(shared);
     return backend.kind === "directory" ? shared.source() : jsonSource(backend);
   }

@@ -44,7 +44,7 @@ export class WriteFacts {
     const table = this.#table;
     this.#isTracked = false;
     table.listen(() => {});
-    await table.fill();
+    await table.fill((query) => backend.list(query));
     this.tracker.reset(table.sessions.values());
     this.#isTracked = table.isCurrent;
     table.listen((before, after) => this.#note(before, after));

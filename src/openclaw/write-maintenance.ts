@@ -205,7 +205,8 @@ export async function archiveTranscripts(
     reason: "deleted",
     restrictToStoreDir: true,
   });
-  if (removed.length === 0 && !isDue(shared, "archives")) return;
+  const isTime = isDue(shared, "archives");
+  if (removed.length === 0 && !isTime) return;
   const { pruneAfterMs, resetArchiveRetentionMs } = config;
   if (touched.size === 0 && resetArchiveRetentionMs === null) return;
   const directories = touched.size > 0 ? touched : [path.dirname(shared.storePath)];
@@ -238,8 +239,13 @@ async function sweepDiskBudget(
   if (config.maxDiskBytes === null || config.highWaterBytes === null) return null;
   if (opts.onMaintenanceApplied === undefined && !isDue(shared, "budget")) return null;
   const evicted: string[] = [];
+  let store: Store | undefined;
   const result = await enforceSessionDiskBudget({
-    store: shared.read((source) => copyOfStore(source)),
+    // What a directory takes is measured without a look at a session; only when one has to go are they read.
+    get store() {
+      store ??= shared.read((source) => copyOfStore(source));
+      return store;
+    },
     storePath: shared.storePath,
     ...(opts.activeSessionKey === undefined ? {} : { activeSessionKey: opts.activeSessionKey }),
     maintenance: config,

@@ -5,6 +5,7 @@
  * `isCurrent` is false: somebody has to fill it again.
  */
 
+import type { SessionPage, SessionQuery } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { Pace } from "../../fs/pace.js";
 import type { CommitRecord, RecordOperation } from "./journal/record.js";
@@ -20,6 +21,7 @@ export interface SessionActivity {
 export type ActivityListener = (before: SessionActivity | undefined, after: SessionActivity | undefined) => void;
 
 const attemptsMax = 20;
+const sessionsPerPage = 10_000;
 
 export class ActivityTable implements ViewFollower {
   readonly sessions = new Map<string, SessionActivity>();
@@ -45,22 +47,21 @@ export class ActivityTable implements ViewFollower {
     this.#listener = listener;
   }
 
-  /** Reads every session once. The event loop goes on meanwhile, and so do commits. */
-  async fill(): Promise<void> {
+  /**
+   * Asks for every session once; with `list`, which need not read their files. Pages of different versions fit together,
+   * because what was committed since the beginning is applied behind them. The event loop goes on meanwhile, and so do
+   * commits.
+   */
+  async fill(list?: (query: SessionQuery) => Promise<SessionPage>): Promise<void> {
     for (let attempt = 0; attempt < attemptsMax && !this.#isCurrent; attempt += 1) {
       this.sessions.clear();
-      const point = new ReadPoint(this.#view, this.#refresh);
+      this.#refresh();
       this.#waiting = [];
-      try {
-        await this.#readAll(point);
-      } catch (error) {
-        if (!(error instanceof ReadPointLostError)) throw error;
-        continue;
-      } finally {
-        point.close();
-      }
+      if (!(await (list === undefined ? this.#readAll() : this.#listAll(list)))) continue;
+      const waiting: readonly CommitRecord[] | undefined = this.#waiting;
+      // The view was rebuilt meanwhile: nobody knows what was committed in between.
+      if (waiting === undefined) continue;
       this.#isCurrent = true;
-      const waiting: readonly CommitRecord[] = this.#waiting ?? [];
       this.#waiting = undefined;
       for (const record of waiting) this.#apply(record);
     }
@@ -82,7 +83,31 @@ export class ActivityTable implements ViewFollower {
     this.sessions.clear();
   }
 
-  async #readAll(point: ReadPoint): Promise<void> {
+  /** False when the version that it began with could not be told to its end. */
+  async #readAll(): Promise<boolean> {
+    const point = new ReadPoint(this.#view, this.#refresh);
+    try {
+      await this.#readKeys(point);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ReadPointLostError)) throw error;
+      return false;
+    } finally {
+      point.close();
+    }
+  }
+
+  async #listAll(list: (query: SessionQuery) => Promise<SessionPage>): Promise<true> {
+    let cursor: string | undefined;
+    do {
+      const page = await list({ order: "key", limit: sessionsPerPage, ...(cursor === undefined ? {} : { cursor }) });
+      for (const { key, updatedAt, sessionId } of page.sessions) this.sessions.set(key, { updatedAt, sessionId });
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+    return true;
+  }
+
+  async #readKeys(point: ReadPoint): Promise<void> {
     const pace = new Pace(this.#view.files.port);
     for (const key of point.keys()) {
       await pace.breathe();

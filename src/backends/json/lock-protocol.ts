@@ -28,12 +28,15 @@ export class LegacyLock {
   readonly #port: Port;
   readonly #parent: Directory;
   readonly #name: string;
+  readonly #staleMs: number;
   #held: FileStat | undefined;
 
-  constructor(port: Port, parent: Directory, name: string) {
+  /** `staleAfterMs`: the age of a lock that may be taken away; other files than a store's have longer ones. */
+  constructor(port: Port, parent: Directory, name: string, staleAfterMs = staleMs) {
     this.#port = port;
     this.#parent = parent;
     this.#name = name;
+    this.#staleMs = staleAfterMs;
   }
 
   /** Takes the lock if it is free or may be taken away. `unsafe_path` when no ordinary file of ours lies there. */
@@ -110,7 +113,7 @@ export class LegacyLock {
     const { pid, createdMs, startTime } = payload;
     const nowMs = this.#port.nowMs();
     // Perhaps its owner is about to write it: only the time of the file tells.
-    const isOldFile = nowMs - stat.modifiedMs > staleMs;
+    const isOldFile = nowMs - stat.modifiedMs > this.#staleMs;
     if (pid === undefined) return { isAbandoned: isOldFile, holder: "unknown (the lock file names no process)" };
     const holder = `pid ${pid}`;
     const owner = this.#port.inspectProcess(pid);
@@ -120,7 +123,7 @@ export class LegacyLock {
     // A process that was here before had our number: this one holds nothing, or it would not have come here.
     if (pid === this.#port.processId && startTime === undefined) return { isAbandoned: true, holder };
     if (createdMs === undefined) return { isAbandoned: isOldFile, holder };
-    return { isAbandoned: nowMs - createdMs > staleMs, holder };
+    return { isAbandoned: nowMs - createdMs > this.#staleMs, holder };
   }
 
   /** Only the very file that was looked at; between the look and the removal lies one system call. */
@@ -136,13 +139,14 @@ export class LegacyLock {
   }
 }
 
-interface Payload {
+export interface Payload {
   readonly pid: number | undefined;
   readonly createdMs: number | undefined;
   readonly startTime: number | undefined;
 }
 
-function parsePayload(bytes: Uint8Array): Payload {
+/** Undefined is what the file does not say, or not in a form that it could have. */
+export function parsePayload(bytes: Uint8Array): Payload {
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(bytes).toString("utf8"));

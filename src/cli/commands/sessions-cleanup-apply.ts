@@ -1,0 +1,120 @@
+/** The real run of `sessiondir sessions cleanup`: makes the plan of the dry run and carries it out by ordinary commits. */
+
+import { SessionStoreError } from "../../errors.js";
+import { openSessionStore } from "../../open.js";
+import { applyCleanup } from "../../openclaw/cleanup-apply.js";
+import type { CleanupPlan } from "../../openclaw/cleanup-plan.js";
+import { formatSessionMaintenanceWarning, getActiveSessionMaintenanceWarning } from "../../openclaw/maintenance.js";
+import type { SessionStoreTarget } from "../../openclaw/targets.js";
+import { findForm, visitStore } from "../openclaw-stores.js";
+import { quoteForShell, warnings } from "../store-access.js";
+import { startProgress } from "../terminal.js";
+import {
+  earlierTranscripts,
+  type Preview,
+  plan,
+  Reading,
+  type Run,
+  readOnly,
+  type Summary,
+  tellDamaged,
+  toSummary,
+} from "./sessions-cleanup-run.js";
+
+export async function apply(run: Run, target: SessionStoreTarget): Promise<Preview> {
+  const isDirectory = findForm(target.storePath).kind === "directory";
+  const mayRemove = run.mode === "enforce" || run.options.fixMissing === true;
+  if (isDirectory && mayRemove) return applyToDirectory(run, target);
+  const { reading, referencedFiles } = await readOnly(run, target);
+  const planned = await plan(run, target.storePath, reading, extentOf(run), referencedFiles);
+  tellWarnings(run, target.storePath, reading, planned);
+  // The first change takes a legacy file over; one that was rolled back stays as it is, and has no trash.
+  if (planned.wouldMutate) return applyToDirectory(run, target);
+  return unchanged(run, target, planned);
+}
+
+function extentOf({ mode }: Run): "everything" | "missing-only" {
+  return mode === "enforce" ? "everything" : "missing-only";
+}
+
+function unchanged(run: Run, target: SessionStoreTarget, planned: CleanupPlan): Preview {
+  const summary: Summary = {
+    ...toSummary(run, target, planned),
+    applied: true,
+    appliedCount: planned.afterCount,
+  };
+  return { summary, rows: [] };
+}
+
+function legacyIsReadOnly(storePath: string): SessionStoreError {
+  return new SessionStoreError("legacy_store", "sessions are to be removed from a legacy file, which has no trash", {
+    operation: "clean up the store",
+    path: storePath,
+    onDisk: "Nothing was changed.",
+    nextStep: `It was rolled back. Take it over first: sessiondir migrate --force --store ${quoteForShell(storePath)} (see what would go with --dry-run).`,
+  });
+}
+
+/** What mode `warn` says in place of acting. */
+function tellWarnings(
+  { mode, rules, options }: Run,
+  storePath: string,
+  { store }: Reading,
+  planned: CleanupPlan,
+): void {
+  if (mode !== "warn") return;
+  const { pruneAfterMs, maxEntries } = rules;
+  const activeSessionKey = options.activeKey ?? "";
+  const warning = getActiveSessionMaintenanceWarning({ store, activeSessionKey, pruneAfterMs, maxEntries });
+  if (warning !== null) warnings.warn(formatSessionMaintenanceWarning(warning));
+  if (planned.diskBudget?.overBudget) {
+    const { totalBytesBefore, maxBytes } = planned.diskBudget;
+    warnings.warn(`${storePath}: the disk budget is exceeded (${totalBytesBefore} of ${maxBytes} bytes), warn-only`);
+  }
+}
+
+/** Reads with the store open for writing: nothing lies between what the plan relies on and the removals. */
+async function applyToDirectory(run: Run, target: SessionStoreTarget): Promise<Preview> {
+  const { agentId, storePath } = target;
+  const session = await openSessionStore<Record<string, unknown>>(storePath, { logger: warnings });
+  if (!session.capabilities.trash) {
+    await session.close();
+    throw legacyIsReadOnly(storePath);
+  }
+  const progress = startProgress("cleaning up");
+  try {
+    const reading = new Reading(run, agentId, progress);
+    await visitStore(session, reading.take, { onDamaged: reading.onDamaged });
+    const referencedFiles = await earlierTranscripts(run, session, reading);
+    const planned = await plan(run, storePath, reading, extentOf(run), referencedFiles);
+    tellDamaged(run, storePath, reading);
+    tellWarnings(run, storePath, reading, planned);
+    const applied = await applyCleanup({
+      session,
+      storePath,
+      plan: planned,
+      store: reading.store,
+      versions: reading.versions,
+      referencedFiles,
+      retention: run.mode === "enforce" ? run.rules : null,
+      actor: "sessions cleanup",
+      onProgress: progress.update,
+    });
+    const { afterCount, missing, pruned, capped, diskBudget, mutated } = applied;
+    const summary: Summary = {
+      ...toSummary(run, target, planned),
+      afterCount,
+      missing,
+      pruned,
+      capped,
+      diskBudget,
+      wouldMutate: mutated,
+      applied: true,
+      appliedCount: afterCount,
+    };
+    return { summary, rows: [] };
+  } finally {
+    progress.stop();
+    await session.close();
+  }
+}
