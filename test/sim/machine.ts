@@ -15,6 +15,7 @@
  * as an administrator would: they cost no time, need no permission, and what they make is durable at once.
  */
 
+import "./loaded-modules.js";
 import { Bytes } from "./bytes.js";
 import { Disk, type FileSystemKind } from "./disk.js";
 import { EventQueue } from "./event-queue.js";

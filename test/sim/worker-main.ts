@@ -7,6 +7,7 @@
  * port throws, or never answers) is left to the garbage collector.
  */
 
+import "./loaded-modules.js";
 import { deserialize, serialize } from "node:v8";
 import { parentPort, workerData } from "node:worker_threads";
 import type { File, Port } from "../../src/fs/port.js";
