@@ -21,12 +21,12 @@ import type { Limits } from "../../limits.js";
 import { StateWriter } from "./entries/state-writer.js";
 import type { JournalRecord } from "./journal/record.js";
 import {
-  collectKeyHistoriesInSlices,
   provesSuccession,
   readFirstRecord,
+  readHistoriesInSlices,
   readLastRecord,
-  readSegmentInSlices,
-  type SegmentContent,
+  type SegmentEnd,
+  type SegmentHistories,
 } from "./journal/sealed-segment.js";
 import * as layout from "./layout.js";
 import type { LockFile } from "./lock-file.js";
@@ -110,7 +110,7 @@ export class Checkpointer {
         if (segment === "suspect") continue;
         await this.syncSegment(file, first);
         await this.passScanGate();
-        const histories = await collectKeyHistoriesInSlices(segment.records, () => this.pace.breathe());
+        const { histories } = segment;
         await this.stateWriter.write(histories);
         await this.options.onWritten(histories.keys(), recorded, segment.last);
         const checkpoint = { ...segment.last, timeMs: port.nowMs() };
@@ -138,8 +138,8 @@ export class Checkpointer {
     file: File,
     first: number,
     laterFirsts: readonly number[],
-  ): Promise<SegmentContent | "suspect"> {
-    const segment = await readSegmentInSlices(this.files.port, file, first, () => this.pace.breathe());
+  ): Promise<SegmentHistories | "suspect"> {
+    const segment = await readHistoriesInSlices(this.files.port, file, first, () => this.pace.breathe());
     if (segment.seal === "suspect" || laterFirsts.some((later) => this.isSuspectedBy(later, first))) return "suspect";
     if (segment.seal === undefined && !this.isProvenBySuccessor(segment, laterFirsts[0])) {
       throw new SessionStoreError(
@@ -157,7 +157,7 @@ export class Checkpointer {
   }
 
   /** The seal is lost or bad, and the successor shows that nothing else is. */
-  private isProvenBySuccessor(segment: SegmentContent, successor: number | undefined): boolean {
+  private isProvenBySuccessor(segment: SegmentEnd, successor: number | undefined): boolean {
     if (successor !== segment.last.version + 1) return false;
     return provesSuccession(this.firstRecordOf(successor), segment.last, this.files.manifest.incarnation);
   }

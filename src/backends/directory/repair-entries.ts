@@ -14,7 +14,8 @@ import { parseGenerations } from "../../sessions/generations.js";
 import { applyPatch } from "../../sessions/patch.js";
 import { sweepTemporaryFiles } from "./checkpoint.js";
 import { formatEntryFile, readEntryFileIfExists, writeTemporaryFile } from "./entries/entry-file.js";
-import { collectKeyHistories, type JournaledChange, readSegment } from "./journal/sealed-segment.js";
+import { historiesOf, type KeyHistory } from "./journal/key-histories.js";
+import { readSegment } from "./journal/sealed-segment.js";
 import { JournalWriter } from "./journal-writer.js";
 import * as layout from "./layout.js";
 import { settleJournalEnd } from "./recover.js";
@@ -213,13 +214,13 @@ function stateFromKeptSegments(files: StoreFiles, key: string): RepairedState | 
   let state: (RepairedState & { version: number }) | undefined;
   for (const first of files.listSegments()) {
     const file = openChecked(files.port, files.journal, layout.segmentName(first), "read", files.owner);
-    let history: JournaledChange[] | undefined;
+    let history: KeyHistory;
     try {
-      history = collectKeyHistories(readSegment(files.port, file, first).records).get(key);
+      history = historiesOf(readSegment(files.port, file, first).records).historyOf(key);
     } finally {
       files.port.close(file);
     }
-    for (const change of history ?? []) {
+    for (const change of history) {
       const { version, generations } = change;
       if (change.type === "put") state = { version, entry: change.entry as FrozenEntry, generations };
       else if (change.type === "remove") state = undefined;

@@ -9,8 +9,8 @@ import { openChecked } from "../../fs/checked-file.js";
 import { Pace } from "../../fs/pace.js";
 import { readEntryFileIfExists, writeTemporaryFile } from "./entries/entry-file.js";
 import { StateWriter } from "./entries/state-writer.js";
+import { historiesOf } from "./journal/key-histories.js";
 import type { JournalRecord } from "./journal/record.js";
-import { collectKeyHistories } from "./journal/sealed-segment.js";
 import { inspectTail } from "./journal/segment-file.js";
 import * as layout from "./layout.js";
 import type { RepairContext } from "./repair.js";
@@ -53,7 +53,7 @@ export async function repairJournal(context: RepairContext): Promise<void> {
       });
       return;
     }
-    await new StateWriter(files, new Pace(context.port), context.logger).write(collectKeyHistories(records));
+    await new StateWriter(files, new Pace(context.port), context.logger).write(historiesOf(records));
     await beginNewJournal(files, last);
     for (const first of firsts) {
       const name = layout.segmentName(first);

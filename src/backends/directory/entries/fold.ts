@@ -9,7 +9,7 @@ import { hasCode } from "../../../fs/port.js";
 import { isRefusalOfTheSystem } from "../../../fs/refusal.js";
 import { freezeParsedJson } from "../../../sessions/entry-value.js";
 import { applyPatch } from "../../../sessions/patch.js";
-import type { JournaledChange, KeyHistory } from "../journal/sealed-segment.js";
+import type { JournaledChange, KeyHistory } from "../journal/key-histories.js";
 import type { CommitStamp } from "../version.js";
 import type { EntryDirectory } from "./entry-directory.js";
 

@@ -7,7 +7,7 @@
 import type { Logger } from "../../../contract.js";
 import type { Pace } from "../../../fs/pace.js";
 import { type Directory, hasCode } from "../../../fs/port.js";
-import type { KeyHistory } from "../journal/sealed-segment.js";
+import type { KeyHistories, KeyHistory } from "../journal/key-histories.js";
 import * as layout from "../layout.js";
 import type { StoreFiles } from "../store-files.js";
 import { formatEntryFile, writeTemporaryFile } from "./entry-file.js";
@@ -29,19 +29,12 @@ export class StateWriter {
   }
 
   /** Everything is durable when this resolves. */
-  async write(histories: ReadonlyMap<string, KeyHistory>): Promise<void> {
-    const withRemovals: KeyHistory[] = [];
-    for (const history of histories.values()) {
-      if (history.some((change) => change.type === "remove" || change.trashPrevious || change.trashed)) {
-        withRemovals.push(history);
-      }
-      const turn = this.pace.breathe();
-      if (turn) await turn;
-    }
-    if (withRemovals.length > 0) {
+  async write(histories: KeyHistories): Promise<void> {
+    const keysWithTrash = [...histories.keysWithTrash()];
+    if (keysWithTrash.length > 0) {
       const trash = this.files.openOrMakePart(layout.trashName);
       try {
-        await this.inParallel(withRemovals, (history) => this.writeTrash(trash, history));
+        await this.inParallel(keysWithTrash, (key) => this.writeTrash(trash, histories.historyOf(key)));
         await this.files.port.syncDirectory(trash);
       } finally {
         this.files.port.closeDirectory(trash);
@@ -50,8 +43,8 @@ export class StateWriter {
       await this.files.port.syncDirectory(this.files.store);
     }
     const touched = new Set<Directory>();
-    await this.inParallel([...histories.values()], async (history) => {
-      const directory = await this.writeEntry(history);
+    await this.inParallel([...histories.keys()], async (key) => {
+      const directory = await this.writeEntry(histories.historyOf(key));
       if (directory) touched.add(directory);
     });
     if (this.files.manifest.shardDigits > 0) touched.add(this.files.entries.root);

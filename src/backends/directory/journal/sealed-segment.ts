@@ -1,36 +1,13 @@
-/** A sealed segment as a whole: all its records, and what they did to each session, in order. */
+/** A sealed segment as a whole: all its records, or what they did to each session, in order. */
 
-import type { Generation } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
 import type { File, Port } from "../../../fs/port.js";
 import { type CommitStamp, originStamp } from "../version.js";
-import type { CarriedTrash, JournalRecord, JsonObject, SealReason } from "./record.js";
+import { KeyHistories } from "./key-histories.js";
+import { type CommitRecord, decodeLine, type JournalRecord, type SealReason } from "./record.js";
 import { eachRecord, type ReadRecord, readRange, readRecords } from "./segment-file.js";
 
-/** One change of one session, as it lies in the journal. */
-export interface JournaledChange extends CommitStamp {
-  readonly type: "put" | "patch" | "remove";
-  readonly key: string;
-  readonly timeMs: number;
-  readonly actor?: string | undefined;
-  readonly reason?: string | undefined;
-  readonly purge: boolean;
-  readonly entry?: JsonObject;
-  readonly set?: JsonObject;
-  readonly unset?: readonly string[];
-  readonly base?: number;
-  readonly generations?: readonly Generation[] | undefined;
-  /** put: the state before goes to the trash. */
-  readonly trashPrevious?: boolean | undefined;
-  /** Carried: all of this session that goes to the trash, if it can be told. */
-  readonly trashed?: readonly CarriedTrash[] | undefined;
-}
-
-/** The changes of one session in one segment, oldest first; never empty. */
-export type KeyHistory = readonly JournaledChange[];
-
-export interface SegmentContent {
-  readonly records: readonly JournalRecord[];
+export interface SegmentEnd {
   readonly seal: SealReason | undefined;
   /** The stamp of the last commit, or of the one before the segment when it holds none. */
   readonly last: CommitStamp;
@@ -38,10 +15,20 @@ export interface SegmentContent {
   readonly tailBytes: number;
 }
 
+export interface SegmentContent extends SegmentEnd {
+  readonly records: readonly JournalRecord[];
+}
+
+/** What was done to each session. Read while the file is open: records are read again from it. */
+export interface SegmentHistories extends SegmentEnd {
+  readonly histories: KeyHistories;
+}
+
 export function readSegment(port: Port, file: File, first: number): SegmentContent {
-  const reader = new SegmentReader(port, file, first);
+  const records: JournalRecord[] = [];
+  const reader = new SegmentReader(port, file, first, ({ record }) => records.push(record));
   for (const read of reader.reads) reader.take(read);
-  return reader.content;
+  return { records, ...reader.end };
 }
 
 /** The same, letting the event loop run between slices of work. */
@@ -51,33 +38,70 @@ export async function readSegmentInSlices(
   first: number,
   breathe: () => Promise<void> | undefined,
 ): Promise<SegmentContent> {
-  const reader = new SegmentReader(port, file, first);
+  const records: JournalRecord[] = [];
+  const reader = new SegmentReader(port, file, first, ({ record }) => records.push(record));
+  await takeInSlices(reader, breathe);
+  return { records, ...reader.end };
+}
+
+/** The histories of its sessions, in little memory. */
+export async function readHistoriesInSlices(
+  port: Port,
+  file: File,
+  first: number,
+  breathe: () => Promise<void> | undefined,
+): Promise<SegmentHistories> {
+  const endOffsets: number[] = [];
+  const histories = new KeyHistories((number) =>
+    readCommitAgain(port, file, endOffsets[number - 1] ?? 0, endOffsets[number] as number),
+  );
+  const reader = new SegmentReader(port, file, first, ({ record, endOffset }) => {
+    histories.add(record, endOffsets.length);
+    endOffsets.push(endOffset);
+  });
+  await takeInSlices(reader, breathe);
+  return { histories, ...reader.end };
+}
+
+async function takeInSlices(reader: SegmentReader, breathe: () => Promise<void> | undefined): Promise<void> {
   for (const read of reader.reads) {
     reader.take(read);
     // Not `await breathe()`: an await of nothing for each of a hundred thousand records is a turn for each.
     const turn = breathe();
     if (turn) await turn;
   }
-  return reader.content;
+}
+
+function readCommitAgain(port: Port, file: File, offset: number, endOffset: number): CommitRecord {
+  const record = decodeLine(readRange(port, file, offset, endOffset - 1));
+  if (record?.type === "commit") return record;
+  throw new SessionStoreError("store_damaged", "a record of a sealed segment was whole, and is no longer", {
+    operation: "read the journal",
+    path: file.displayPath,
+    onDisk: `The bytes from ${offset} to ${endOffset} of the segment changed under us.`,
+    nextStep: "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
+  });
 }
 
 class SegmentReader {
   readonly reads: Iterable<ReadRecord>;
   private readonly file: File;
   private readonly sizeBytes: number;
-  private readonly records: JournalRecord[] = [];
+  private readonly keep: (read: ReadRecord) => void;
   private seal: SealReason | undefined;
   private last: CommitStamp;
   private offset = 0;
 
-  constructor(port: Port, file: File, first: number) {
+  constructor(port: Port, file: File, first: number, keep: (read: ReadRecord) => void) {
     this.file = file;
+    this.keep = keep;
     this.sizeBytes = port.stat(file).sizeBytes;
     this.last = { version: first - 1, record: originStamp.record };
     this.reads = eachRecord(port, file, 0, this.sizeBytes);
   }
 
-  take({ record, endOffset }: ReadRecord): void {
+  take(read: ReadRecord): void {
+    const { record } = read;
     if (this.seal !== undefined) return;
     if (record.type === "commit") {
       if (record.version !== this.last.version + 1) throw outOfOrder(this.file, record.version, this.last.version);
@@ -87,49 +111,12 @@ class SegmentReader {
     } else {
       this.seal = record.reason;
     }
-    this.records.push(record);
-    this.offset = endOffset;
+    this.keep(read);
+    this.offset = read.endOffset;
   }
 
-  get content(): SegmentContent {
-    return { records: this.records, seal: this.seal, last: this.last, tailBytes: this.sizeBytes - this.offset };
-  }
-}
-
-export function collectKeyHistories(records: readonly JournalRecord[]): Map<string, JournaledChange[]> {
-  const histories = new Map<string, JournaledChange[]>();
-  for (const record of records) addToHistories(histories, record);
-  return histories;
-}
-
-/** The same, letting the event loop run between slices of work. */
-export async function collectKeyHistoriesInSlices(
-  records: readonly JournalRecord[],
-  breathe: () => Promise<void> | undefined,
-): Promise<Map<string, JournaledChange[]>> {
-  const histories = new Map<string, JournaledChange[]>();
-  for (const record of records) {
-    addToHistories(histories, record);
-    const turn = breathe();
-    if (turn) await turn;
-  }
-  return histories;
-}
-
-function addToHistories(histories: Map<string, JournaledChange[]>, record: JournalRecord): void {
-  const add = (change: JournaledChange) => {
-    const history = histories.get(change.key);
-    if (history) history.push(change);
-    else histories.set(change.key, [change]);
-  };
-  if (record.type === "commit") {
-    const { version, record: stamp, timeMs, actor, reason } = record;
-    for (const operation of record.operations) {
-      const purge = operation.type === "remove" && operation.purge;
-      add({ ...operation, version, record: stamp, timeMs, actor, reason, purge });
-    }
-  } else if (record.type === "carry") {
-    for (const state of record.states) add({ ...state, timeMs: record.timeMs, purge: false });
+  get end(): SegmentEnd {
+    return { seal: this.seal, last: this.last, tailBytes: this.sizeBytes - this.offset };
   }
 }
 
