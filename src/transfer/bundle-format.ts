@@ -4,10 +4,10 @@
  *   { "format": "sessiondir-bundle", "formatVersion": 1, "created": "2026-...Z", "source": { ... } }
  *   { "key": "agent:main:main", "entry": { ... } }                              one per session, keys unique
  *   { "key": ..., "entry": { ... }, "generations": [ ... ], "relativePaths": [ "/entry/sessionFile" ] }
- *   { "end": true, "sessions": 2, "contentSha256": "...", "bytesSha256": "...", "damaged": [] }
+ *   { "end": true, "sessions": 2, "contentSha256": "...", "damaged": [], "bytesSha256": "..." }
  *
- * The last line is the trailer: without it the bundle was cut off. `bytesSha256` is taken over all bytes before it,
- * `contentSha256` is the content hash (content-hash.ts) of the sessions as they stand in the lines.
+ * The last line is the trailer: without it the bundle was cut off. `bytesSha256` is taken over all bytes of the file
+ * before `,"bytesSha256":`, the trailer's own included; nothing but it may follow. `contentSha256` is the content hash (content-hash.ts) of the sessions as they stand in the lines.
  *
  * A bundle comes from a stranger. What is not described here - another field, a second line of a key, a number out of
  * range - is refused, not guessed at.
@@ -62,6 +62,11 @@ export function formatSessionLine({ session, relativePaths }: MarkedSession): st
     ...(relativePaths.length > 0 ? { relativePaths } : {}),
   };
   return `${JSON.stringify(line)}\n`;
+}
+
+/** The end of the trailer's line, which its hash does not cover. */
+export function formatTrailerEnd(bytesSha256: string): string {
+  return `,"bytesSha256":"${bytesSha256}"}`;
 }
 
 /** Thrown by the parsers below; whoever reads the file adds the place. */

@@ -11,7 +11,14 @@ import path from "node:path";
 import { fromSystemError, SessionStoreError } from "../errors.js";
 import { type Directory, type File, hasCode, type Port } from "../fs/port.js";
 import type { Limits } from "../limits.js";
-import { type BundleHeader, type BundleTrailer, LineProblem, parseHeader, parseLine } from "./bundle-format.js";
+import {
+  type BundleHeader,
+  type BundleTrailer,
+  formatTrailerEnd,
+  LineProblem,
+  parseHeader,
+  parseLine,
+} from "./bundle-format.js";
 import type { MarkedSession } from "./bundle-paths.js";
 import { combineDigests, digestSession, type SessionDigest } from "./content-hash.js";
 
@@ -97,9 +104,11 @@ export class BundleReader {
         const parsed = this.#parse(line, () => parseLine(text, this.#limits));
         if (parsed.kind === "trailer") {
           trailer = parsed.trailer;
-          if (trailer.bytesSha256 !== bytesHash.copy().digest("hex"))
+          const end = formatTrailerEnd(trailer.bytesSha256);
+          bytesHash.update(line.bytes.subarray(0, -end.length));
+          if (!text.endsWith(end) || trailer.bytesSha256 !== bytesHash.copy().digest("hex"))
             throw this.#invalid("was changed since it was written: the hash of its bytes does not fit", line);
-          bytesHash.update(line.bytes).update("\n");
+          bytesHash.update(end).update("\n");
           continue;
         }
         const { session } = parsed.marked;

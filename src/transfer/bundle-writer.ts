@@ -17,6 +17,7 @@ import {
   bundleFormat,
   bundleFormatVersion,
   formatSessionLine,
+  formatTrailerEnd,
 } from "./bundle-format.js";
 import { makePathsRelative } from "./bundle-paths.js";
 import { combineDigests, digestSession, type PortableSession, type SessionDigest } from "./content-hash.js";
@@ -83,14 +84,15 @@ export async function writeBundle(
   }
   if (damaged.length > (options.allowDamaged ? damagedMax : 0)) throw someDamaged(source, damaged);
   if (digests.length === 0 && !options.allowEmpty) throw nothingToWrite(source, options);
-  const trailer: BundleTrailer = {
+  const unhashed: Omit<BundleTrailer, "bytesSha256"> = {
     end: true,
     sessions: digests.length,
     contentSha256: combineDigests(digests),
-    bytesSha256: output.hashSoFar(),
     damaged: damaged.map(({ key }) => key ?? ""),
   };
-  await output.add(`${JSON.stringify(trailer)}\n`);
+  await output.add(JSON.stringify(unhashed).slice(0, -1));
+  const trailer: BundleTrailer = { ...unhashed, bytesSha256: output.hashSoFar() };
+  await output.add(`${formatTrailerEnd(trailer.bytesSha256)}\n`);
   await output.flush();
   return { header, trailer, fileSha256: output.hashSoFar(), fileBytes: output.sizeBytes, newestUpdatedAt, damaged };
 }

@@ -59,10 +59,10 @@ function craft(
     end: true,
     sessions: change.sessions ?? lines.length,
     contentSha256: change.content ?? combineDigests(digests),
-    bytesSha256: createHash("sha256").update(head).digest("hex"),
     damaged: [],
   };
-  return `${head}${JSON.stringify(trailer)}\n`;
+  const hashed = `${head}${JSON.stringify(trailer).slice(0, -1)}`;
+  return `${hashed},"bytesSha256":"${createHash("sha256").update(hashed).digest("hex")}"}\n`;
 }
 
 test("an exported bundle, imported elsewhere, gives the same sessions; importing it again finds them there", async () => {
