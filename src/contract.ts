@@ -268,6 +268,12 @@ export interface Backend {
   readNow?(key: string): Versioned | undefined;
 
   /**
+   * What this process knows of a session without asking, of backends where asking takes a while: a state that it had, and
+   * perhaps not the newest. Only for a commit that expects its version; who concludes anything else from it reads first.
+   */
+  recall?(key: string): Versioned | undefined;
+
+  /**
    * Atomically applies the operations if every expectation holds. Resolves when the commit is as durable as the store
    * was opened for. Never runs caller code. Callers are served in order of arrival. Rejects with a typed error, after which
    * nothing was changed - except `outcome_unknown`, which carries the version.

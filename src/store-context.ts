@@ -29,6 +29,19 @@ export function readSession(backend: Backend, key: string): Versioned | undefine
   return backend.read([key]).then((found) => found.get(key));
 }
 
+/**
+ * A state to begin a commit with that saves the time of reading: perhaps out of date, so `readSession` decides before
+ * anything but a commit comes of it. `undefined`: read. `wanted` is the version that the caller asks for.
+ */
+export function recallSession(
+  backend: Backend,
+  key: string,
+  wanted: VersionToken | null | undefined,
+): Versioned | undefined {
+  const recalled = backend.recall?.(key);
+  return wanted === undefined || wanted === recalled?.version ? recalled : undefined;
+}
+
 /** Longest pause between two attempts: long enough to let others through, short against any caller's function. */
 const pauseMsMax = 4;
 

@@ -9,7 +9,14 @@ import type { CommitResult, FrozenEntry, Operation, Versioned } from "./contract
 import { SessionStoreError } from "./errors.js";
 import { type PrivateFields, privatizeChanges, privatizeEntry, privatizeFields } from "./sessions/entry-value.js";
 import { applyPatch, diffEntries, effectiveFields, mergeThreeWay } from "./sessions/patch.js";
-import { Attempts, commitDetails, readSession, requireVersion, type StoreContext } from "./store-context.js";
+import {
+  Attempts,
+  commitDetails,
+  readSession,
+  recallSession,
+  requireVersion,
+  type StoreContext,
+} from "./store-context.js";
 import { checkEntryBytes } from "./store-entry-size.js";
 import { reopened, withGenerations } from "./store-generations.js";
 import { requireNotAborted } from "./store-lifetime.js";
@@ -23,23 +30,48 @@ export async function updateSession(
   options: UpdateOptions,
 ): Promise<FrozenEntry | undefined> {
   const { limits } = context.backend;
-  let current = await readSession(context.backend, key);
+  let current = recallSession(context.backend, key, options.ifVersion);
+  /** False: others may have changed it since, and nobody has looked. */
+  let certain = current === undefined;
+  if (certain) current = await readSession(context.backend, key);
   requireVersion(options.ifVersion, current?.version, "update", key, 0);
   const attempts = new Attempts(context, "update", key, options.signal);
   for (;;) {
-    const returned = await runCallerFunction(context, () => fn(current?.entry), options.signal, "update");
-    if (returned === undefined) return current?.entry;
-    let operation =
-      current === undefined
-        ? operationFor(key, undefined, privatizeEntry(returned, limits), limits.entryBytes)
-        : patchFor(key, current.entry, privatizeChanges(returned, current.entry, limits), limits.entryBytes);
+    let operation: WriteOperation | undefined;
+    let failure: { error: unknown } | undefined;
+    try {
+      const returned = await runCallerFunction(context, () => fn(current?.entry), options.signal, "update");
+      if (returned !== undefined) {
+        operation =
+          current === undefined
+            ? operationFor(key, undefined, privatizeEntry(returned, limits), limits.entryBytes)
+            : patchFor(key, current.entry, privatizeChanges(returned, current.entry, limits), limits.entryBytes);
+      }
+    } catch (error) {
+      if (certain || options.signal?.aborted || context.lifetime.closed) throw error;
+      failure = { error };
+    }
+    if (operation === undefined && !certain) {
+      // Nothing to commit may be the answer to a state that is no more.
+      const seen = current;
+      current = await readSession(context.backend, key);
+      certain = true;
+      if (current?.version !== seen?.version) {
+        requireVersion(options.ifVersion, current?.version, "update", key, 0);
+        context.lifetime.requireOpen("update");
+        requireNotAborted(options.signal, "update");
+        continue;
+      }
+    }
+    if (failure !== undefined) throw failure.error;
     // With "merge" the same result may be tried several times, each time on top of what the others did.
     for (;;) {
       if (operation === undefined) return current?.entry;
-      attempts.count++;
+      if (certain) attempts.count++;
       const result = await commitOne(context, operation, current, options);
       if (result.status === "committed") return operation.entry;
-      const latest = await latestAfterConflict(context, key, result, attempts);
+      const latest = certain ? await latestAfterConflict(context, key, result, attempts) : result.current.get(key);
+      certain = true;
       requireVersion(options.ifVersion, latest?.version, "update", key, attempts.count);
       const merged: FrozenEntry | "overlap" =
         options.onConflict === "merge" ? mergeThreeWay(current?.entry, operation.entry, latest?.entry) : "overlap";
@@ -61,17 +93,30 @@ export async function patchSession(
 ): Promise<FrozenEntry> {
   const { limits } = context.backend;
   const wanted = privatizeFields(fields, limits);
-  let current = await readSession(context.backend, key);
   const attempts = new Attempts(context, "patch", key, options.signal);
+  let current = recallSession(context.backend, key, options.ifVersion);
+  let certain = current === undefined;
+  if (certain) current = await readSession(context.backend, key);
   for (;;) {
     requireVersion(options.ifVersion, current?.version, "patch", key, attempts.count);
     if (current === undefined && options.createIfMissing !== true) throw notFound("patch", key);
-    const operation = patchFor(key, current?.entry, wanted, limits.entryBytes);
-    if (operation === undefined) return current!.entry;
-    attempts.count++;
-    const result = await commitOne(context, operation, current, options);
-    if (result.status === "committed") return operation.entry;
-    current = await latestAfterConflict(context, key, result, attempts);
+    let operation: WriteOperation | undefined;
+    try {
+      operation = patchFor(key, current?.entry, wanted, limits.entryBytes);
+    } catch (error) {
+      if (certain) throw error;
+    }
+    if (operation === undefined) {
+      if (certain) return current!.entry;
+      // Nothing to change, or too much: perhaps only for a state that is no more.
+      current = await readSession(context.backend, key);
+    } else {
+      if (certain) attempts.count++;
+      const result = await commitOne(context, operation, current, options);
+      if (result.status === "committed") return operation.entry;
+      current = certain ? await latestAfterConflict(context, key, result, attempts) : result.current.get(key);
+    }
+    certain = true;
     requireNotAborted(options.signal, "patch");
   }
 }

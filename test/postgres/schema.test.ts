@@ -1,7 +1,7 @@
 /** The tables: made once however many come at the same time, refused when they are newer, and never mixed up. */
 
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import pg from "pg";
 import { decodeKey, encodeKey } from "../../src/backends/postgres/rows.js";
@@ -177,6 +177,91 @@ test("a page costs the same at any depth: it is read along an index, without sor
   });
 });
 
+/** What the server counted of a table once every connection of a store is gone and has told it. */
+async function readsOf(client: pg.Client, table: string): Promise<{ whole: number; rows: number }> {
+  const others = `SELECT count(*)::int AS n FROM pg_stat_activity
+    WHERE application_name = 'sessiondir' AND datname = current_database()`;
+  while ((await client.query(others)).rows[0].n > 0) await new Promise((resolve) => setImmediate(resolve));
+  const { rows } = await client.query(
+    `SELECT seq_tup_read::int AS whole, coalesce(idx_tup_fetch, 0)::int AS rows
+     FROM pg_stat_user_tables WHERE relname = $1`,
+    [table],
+  );
+  return rows[0];
+}
+
+test("opening a store, reading, updating, listing and watching read no table whole", { skip }, async () => {
+  await withDatabase(async (location, client) => {
+    const first = await openSessionStore<AnyEntry>(location);
+    await first.update("changed", () => ({ n: 1 }));
+    await first.close();
+    await client.query(`INSERT INTO sessiondir_session
+      (store, key, lane, rev, version, committed_us, doc, summary, recency, kind, search)
+      SELECT 'default', 'agent:main:' || i, i % 64, i + 1, 'v' || i, 0, '{"n":1}', '{"kind":"other","updatedAt":' || i || '}', -i, 'other', ''
+      FROM generate_series(1, 20000) AS i`);
+    await client.query(`INSERT INTO sessiondir_trash (store, id, key, doc, removed_us)
+      SELECT 'default', 'id' || i, 'gone' || i, '{}', 0 FROM generate_series(1, 20000) AS i`);
+    await client.query("UPDATE sessiondir_lane SET rev = 20001");
+    await client.query("ANALYZE");
+    const before = await readsOf(client, "sessiondir_session");
+    const beforeTrash = await readsOf(client, "sessiondir_trash");
+    const store = await openSessionStore<AnyEntry>(location, { postgres: { maintenanceMs: 0 } });
+    const watch = store.watch();
+    assert.deepEqual(await store.get("agent:main:7"), { n: 1 });
+    await store.update("changed", () => ({ n: 2 }));
+    assert.deepEqual((await watch.next()).value?.entry, { n: 2 });
+    let cursor: string | undefined;
+    for (let page = 0; page < 20; page++) {
+      ({ nextCursor: cursor } = await store.list({ limit: 50, ...(cursor === undefined ? {} : { cursor }) }));
+    }
+    for await (const _ of store.trash()) break;
+    await watch.return?.();
+    await store.close();
+    const after = await readsOf(client, "sessiondir_session");
+    const trash = await readsOf(client, "sessiondir_trash");
+    assert.equal(after.whole - before.whole, 0);
+    assert.equal(trash.whole - beforeTrash.whole, 0);
+    // Twenty pages of 51 rows, and a few rows for the rest.
+    const rows = after.rows - before.rows;
+    assert.ok(rows >= 20 * 50 && rows < 20 * 51 + 30, `${rows} rows were read`);
+    assert.ok(trash.rows - beforeTrash.rows <= 51);
+  });
+});
+
+test("a database in which everything is serializable works all the same", { skip }, async () => {
+  await withDatabase(async (location, client) => {
+    const { database } = client;
+    await client.query(`ALTER DATABASE ${database} SET default_transaction_isolation = 'serializable'`);
+    const open = () => openSessionStore<AnyEntry>(location, { conflictWaitMs: 60_000 });
+    const stores = await Promise.all([open(), open(), open()]);
+    const watch = stores[2]!.watch({ since: await stores[2]!.cursor() });
+    const add = (current: AnyEntry | undefined) => ({ n: ((current?.n as number | undefined) ?? 0) + 1 });
+    await Promise.all(
+      Array.from({ length: 12 }, async (_, writer) => {
+        const store = stores[writer % 3]!;
+        for (let round = 0; round < 10; round++) {
+          await store.update(`shared${round % 2}`, add);
+          await store.list({ limit: 10 });
+          if (round % 5 === 0) {
+            await store.transaction(async (transaction) => {
+              for (const key of ["x", "y"]) transaction.set(key, add(await transaction.get(key)));
+            });
+          }
+        }
+      }),
+    );
+    await stores[0]!.update("end", () => ({}));
+    for await (const { key } of watch) if (key === "end") break;
+    await stores[0]!.checkpoint();
+    const all = await readAll(stores[1]!);
+    assert.deepEqual(
+      ["shared0", "shared1", "x", "y"].map((key) => all.get(key)?.n),
+      [60, 60, 24, 24],
+    );
+    await Promise.all(stores.map((store) => store.close()));
+  });
+});
+
 test("verify finds what somebody else wrote into the tables, and reads of the others go on", { skip }, async () => {
   await withDatabase(async (location, client) => {
     const store = await openSessionStore<AnyEntry>(location);
@@ -204,6 +289,22 @@ test("verify finds what somebody else wrote into the tables, and reads of the ot
       "store_gone",
       store.update("new", () => ({})),
     );
+    await store.close();
+  });
+});
+
+test("a key that no index can hold is refused as too long, and the others go on", { skip }, async () => {
+  await withDatabase(async (location) => {
+    const store = await openSessionStore<AnyEntry>(location, { keys: "exact", limits: { keyBytes: 4_096 } });
+    // Nothing that could be compressed.
+    const long = randomBytes(3_000).toString("base64url");
+    const error = await rejectsWith(
+      "limit_exceeded",
+      store.update(long, () => ({ n: 1 })),
+    );
+    assert.match(error.message, /shorter keys/);
+    await store.update(long.slice(0, 2_000), () => ({ n: 1 }));
+    assert.equal((await store.list()).sessions.length, 1);
     await store.close();
   });
 });

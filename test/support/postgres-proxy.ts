@@ -21,6 +21,8 @@ export interface PostgresProxy {
   refuse(refused: boolean): void;
   /** Resolves when something was lost as told. */
   readonly lost: Promise<void>;
+  /** How many answers of the server came to their end: one for each round trip. */
+  readonly answers: number;
   close(): Promise<void>;
 }
 
@@ -29,6 +31,7 @@ const readyForQuery = "Z".charCodeAt(0);
 export async function startProxy(target: { host: string; port: number }): Promise<PostgresProxy> {
   const sockets = new Set<net.Socket>();
   let refused = false;
+  let answers = 0;
   let losing: { pattern: RegExp; what: "answer" | "statement" | "connection" | "delayed" } | undefined;
   let deliver: (() => Promise<void>) | undefined;
   let tellLost = () => {};
@@ -85,6 +88,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
       upstream.write(bytes);
     });
     upstream.on("data", (bytes) => {
+      if (bytes.length >= 6 && bytes[bytes.length - 6] === readyForQuery) answers += 1;
       if (!loseNextAnswer) return void client.write(bytes);
       // The server is ready again: it has done it. Nothing of that answer gets through.
       if (bytes.length >= 6 && bytes[bytes.length - 6] === readyForQuery) {
@@ -116,6 +120,9 @@ export async function startProxy(target: { host: string; port: number }): Promis
     },
     get lost() {
       return lost;
+    },
+    get answers() {
+      return answers;
     },
     close: async () => {
       for (const socket of sockets) socket.destroy();

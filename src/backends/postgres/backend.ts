@@ -38,6 +38,7 @@ import { type PostgresLocation, parsePostgresLocation } from "./location.js";
 import { Maintenance } from "./maintenance.js";
 import { Pool } from "./pool.js";
 import { ReadTogether } from "./read-together.js";
+import { Recall } from "./recall.js";
 import { Room } from "./room.js";
 import { PostgresSnapshot } from "./scan.js";
 import { applyMigrations, readMigrations } from "./schema.js";
@@ -50,6 +51,7 @@ export interface PostgresBackendOptions {
   readonly durability: Durability;
   readonly readOnly: boolean;
   readonly keyRule: KeyRule;
+  readonly cacheBytes: number;
   readonly limits: Readonly<Limits>;
   readonly logger: Logger | undefined;
   readonly storeName: string | undefined;
@@ -82,6 +84,7 @@ export class PostgresBackend implements Backend {
   private readonly pool: Pool;
   private readonly scanPool: Pool;
   private readonly committer: Committer;
+  private readonly recalled: Recall;
   private readonly reads: ReadTogether;
   private readonly wakeup: Wakeup;
   private readonly maintenance: Maintenance;
@@ -98,13 +101,14 @@ export class PostgresBackend implements Backend {
     const parsed = parsePostgresLocation(location, options.storeName);
     checkStoreName(parsed.storeName);
     const makeClient = await loadDriver();
-    const connect = () =>
-      Connection.open(makeClient, port, parsed, {
-        prepare: settings.prepare,
-        readOnly: options.readOnly,
-        statementTimeoutMs: settings.statementTimeoutMs,
-        asynchronousCommit: options.durability === "interval",
-      });
+    const connectionOptions = {
+      prepare: settings.prepare,
+      readOnly: options.readOnly,
+      statementTimeoutMs: settings.statementTimeoutMs,
+      asynchronousCommit: options.durability === "interval",
+    };
+    const primary = { index: 0 };
+    const connect = () => Connection.open(makeClient, port, parsed, connectionOptions, primary);
     let connection: Connection | undefined;
     try {
       connection = await connect();
@@ -143,7 +147,8 @@ export class PostgresBackend implements Backend {
     this.pool = new Pool(port, { ...shared, name: owner, size: settings.connections });
     this.scanPool = new Pool(port, { ...shared, name: `${owner}.scan`, size: scanConnections });
     this.wakeup = new Wakeup({ port, pool: this.pool, store: store.name, notify: settings.notify, connect });
-    this.reads = new ReadTogether(this.pool, store.name);
+    this.recalled = new Recall(options.readOnly ? 0 : options.cacheBytes, () => port.monotonicMs());
+    this.reads = new ReadTogether(this.pool, store.name, this.recalled);
     this.committer = new Committer({
       port,
       pool: this.pool,
@@ -151,6 +156,7 @@ export class PostgresBackend implements Backend {
       lanes: store.lanes,
       limits: options.limits,
       location,
+      recall: this.recalled,
     });
     this.maintenance = new Maintenance({
       port,
@@ -173,6 +179,10 @@ export class PostgresBackend implements Backend {
   async read(keys: readonly string[]): Promise<Map<string, Versioned>> {
     this.requireOpen();
     return this.run("read", () => this.reads.read(keys));
+  }
+
+  recall(key: string): Versioned | undefined {
+    return this.recalled.recall(key);
   }
 
   async commit(request: CommitRequest): Promise<CommitResult> {

@@ -8,8 +8,8 @@
  */
 
 import type { Port } from "../../fs/port.js";
-import type { DriverClient, DriverResult, MakeClient } from "./driver.js";
-import { ConnectionLost, endsConnection, sqlState, unsafeServer } from "./failures.js";
+import type { DriverClient, DriverConfig, DriverResult, MakeClient } from "./driver.js";
+import { ConnectionLost, endsConnection, invalidLocation, sqlState, unsafeServer } from "./failures.js";
 import type { PostgresLocation } from "./location.js";
 
 export type Row = Record<string, unknown>;
@@ -28,7 +28,7 @@ export interface ConnectionOptions {
   readonly asynchronousCommit: boolean;
 }
 
-const connectTimeoutMs = 5_000;
+const connectTimeoutMsDefault = 5_000;
 
 export class Connection {
   /** Where this server's history comes from: another one after a failover, a restore, another database. */
@@ -53,24 +53,31 @@ export class Connection {
     client.on("notification", () => this.onNotification?.());
   }
 
-  /** To the first host that is a primary. Throws what the last one said. */
+  /**
+   * To the first host that is a primary, beginning with the one that was it last: so a host that does not answer holds up
+   * one connection and not each. Throws what the last one said.
+   */
   static async open(
     makeClient: MakeClient,
     port: Port,
     location: PostgresLocation,
     options: ConnectionOptions,
+    primary: { index: number },
   ): Promise<Connection> {
+    const { connectionStrings, connectTimeoutMs = connectTimeoutMsDefault, driverOptions } = location;
     let failure: unknown;
-    for (const connectionString of location.connectionStrings) {
-      const client = makeClient({
-        connectionString,
-        keepAlive: true,
+    for (let turn = 0; turn < connectionStrings.length; turn += 1) {
+      const index = (primary.index + turn) % connectionStrings.length;
+      const client = clientFor(makeClient, {
+        connectionString: connectionStrings[index],
+        ...driverOptions,
         fallback_application_name: "sessiondir",
-        connectionTimeoutMillis: location.connectTimeoutMs ?? connectTimeoutMs,
+        connectionTimeoutMillis: connectTimeoutMs,
       });
       const connection = new Connection(client, port, options);
       try {
         await connection.#connect(location);
+        primary.index = index;
         return connection;
       } catch (error) {
         connection.destroy();
@@ -191,6 +198,16 @@ export class Connection {
       if (error instanceof ConnectionLost) throw error;
       return "";
     }
+  }
+}
+
+/** Throws `invalid_option` for what the driver does not take, like a certificate that is not there. */
+function clientFor(makeClient: MakeClient, config: DriverConfig): DriverClient {
+  try {
+    return makeClient(config);
+  } catch (error) {
+    // Without the cause: nobody knows what the driver puts into it besides this text.
+    throw invalidLocation(`the driver refuses the location: ${(error as Error).message}`);
   }
 }
 

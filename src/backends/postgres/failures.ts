@@ -82,6 +82,11 @@ const knownStates: readonly { pattern: RegExp; code: SessionStoreErrorCode; next
   { pattern: /^42501$/, code: "permission_denied", nextStep: "Grant the role what docs/postgres.md lists." },
   { pattern: /^3D000$/, code: "store_missing", nextStep: "Create the database, or correct its name." },
   { pattern: /^42P01$/, code: "store_gone", nextStep: "The tables were dropped: restore them from a backup." },
+  {
+    pattern: /^54000$/,
+    code: "limit_exceeded",
+    nextStep: "Use shorter keys: an index of PostgreSQL holds 2,704 bytes of store name and key, and no more.",
+  },
   { pattern: /^53100$/, code: "disk_full", nextStep: "Free some space on the server and try again." },
   {
     pattern: /^(26000|42P05)$/,

@@ -1,11 +1,12 @@
 /**
  * Locations: `postgres://user:password@host1:5432,host2/database?option=value`. Several hosts mean "whichever is the
- * primary", as with libpq; every option that is not about choosing one of them is passed to the driver as it is.
+ * primary", as with libpq; what the options may be is in url-options.ts.
  *
  * The password is in here and goes nowhere but to the driver: what is shown is `display`.
  */
 
 import { invalidLocation } from "./failures.js";
+import { parseUrlOptions } from "./url-options.js";
 
 export interface PostgresLocation {
   /** One connection string for each host, in the order in which they are tried. */
@@ -16,12 +17,11 @@ export interface PostgresLocation {
   readonly storeName: string;
   /** From `connect_timeout`, which the driver does not take from the text. */
   readonly connectTimeoutMs: number | undefined;
+  /** More that the driver does not take from the text. */
+  readonly driverOptions: Readonly<Record<string, unknown>>;
 }
 
 const scheme = /^postgres(ql)?:\/\//i;
-
-/** What the driver would not know or would send to the server, which refuses it. */
-const ourOptions = ["store", "target_session_attrs", "load_balance_hosts", "connect_timeout"];
 
 export function isPostgresLocation(location: string): boolean {
   return scheme.test(location);
@@ -35,41 +35,72 @@ export function parsePostgresLocation(location: string, storeNameOption: string 
   const tail = authorityEnd === -1 ? "" : rest.slice(authorityEnd);
   const at = authority.lastIndexOf("@");
   const credentials = at === -1 ? "" : authority.slice(0, at + 1);
-  const hosts = authority.slice(at + 1).split(",");
-  const [pathPart, ...queryParts] = tail.split("?");
-  const query = new URLSearchParams(queryParts.join("?"));
-  const attributes = query.get("target_session_attrs");
-  if (attributes !== null && !["read-write", "primary", "any"].includes(attributes)) {
-    throw invalidLocation("target_session_attrs is read-write: a standby would show what is no longer true");
-  }
-  const named = query.get("store") ?? undefined;
+  const [givenPath = "", ...queryParts] = tail.split("?");
+  // With such a character in it, a password ends too early, and its rest would be taken for a database and be shown.
+  const queryText = queryParts.join("?");
+  if (givenPath.includes("@") || givenPath.lastIndexOf("/") > 0 || tail.includes("#")) throw notEncoded();
+  if (givenPath === "" && queryText.includes("@")) throw notEncoded();
+  const options = parseUrlOptions(queryText);
+  const { store: named, query } = options;
   if (named !== undefined && storeNameOption !== undefined && named !== storeNameOption) {
     throw invalidLocation("the URL names one store and the option storeName another one");
   }
   const storeName = named ?? storeNameOption ?? "default";
-  const timeout = Number(query.get("connect_timeout") ?? Number.NaN);
-  for (const name of ourOptions) query.delete(name);
-  const options = query.toString();
-  const connectionStrings = hosts.map(
-    (host) =>
-      `postgres://${credentials}${host}${pathPart === "" ? "/" : pathPart}${options === "" ? "" : `?${options}`}`,
-  );
+  const path = options.database === undefined ? givenPath || "/" : `/${encodeURIComponent(options.database)}`;
+  const hosts = hostsOf(authority.slice(at + 1), query);
+  const connectionStrings = hosts.map(({ inUrl, inQuery }) => {
+    const text = new URLSearchParams([...query, ...inQuery]).toString();
+    return `postgres://${credentials}${inUrl}${path}${text === "" ? "" : `?${text}`}`;
+  });
   for (const text of connectionStrings) requireUrl(text);
-  const socket = query.get("host");
-  const shownHosts = socket ?? hosts.map((host) => host || "localhost").join(",");
   return {
     connectionStrings,
-    display: `postgres://${shownHosts}${pathPart === "" ? "/" : pathPart} (store ${JSON.stringify(storeName)})`,
+    display: `postgres://${hosts.map(({ shown }) => shown).join(",")}${path} (store ${JSON.stringify(storeName)})`,
     storeName,
-    connectTimeoutMs: timeout > 0 ? timeout * 1_000 : undefined,
+    connectTimeoutMs: options.connectTimeoutMs,
+    driverOptions: options.driver,
   };
+}
+
+interface Host {
+  readonly inUrl: string;
+  readonly inQuery: readonly [string, string][];
+  readonly shown: string;
+}
+
+/** From before the path or, as libpq has it too, from the options `host` and `port`, which are taken out of the query. */
+function hostsOf(authority: string, query: URLSearchParams): Host[] {
+  const listed = query.get("host");
+  const ports = query.get("port")?.split(",");
+  query.delete("host");
+  query.delete("port");
+  const portAt = (index: number) => (ports?.length === 1 ? ports[0] : ports?.[index]) || undefined;
+  if (listed === null) {
+    return authority.split(",").map((host, index) => {
+      const port = portAt(index);
+      return { inUrl: host, inQuery: port === undefined ? [] : [["port", port]], shown: host || "localhost" };
+    });
+  }
+  // A port before the path counts for these too.
+  const portInUrl = /:(\d+)$/.exec(authority)?.[1];
+  return listed.split(",").map((host, index) => {
+    const port = portAt(index) ?? portInUrl;
+    const inQuery: [string, string][] = [
+      ["host", host],
+      ...(port === undefined ? [] : [["port", port] as [string, string]]),
+    ];
+    return { inUrl: "", inQuery, shown: host || "localhost" };
+  });
 }
 
 function requireUrl(text: string): void {
   // A socket directory leaves the host empty, which is no URL by the standard.
   const probe = text.replace(/^postgres:\/\/([^@/]*@)?(?=[/?])/, "postgres://$1localhost");
-  if (URL.canParse(probe)) return;
-  throw invalidLocation(
+  if (!URL.canParse(probe)) throw notEncoded();
+}
+
+function notEncoded() {
+  return invalidLocation(
     "the location is not a valid URL; characters like @ / : # in a password are written as %40 ...",
   );
 }

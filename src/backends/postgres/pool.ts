@@ -6,7 +6,7 @@
 
 import type { Port } from "../../fs/port.js";
 import type { Connection } from "./connection.js";
-import { ConnectionLost, isHopeless, pauseMs, wantsAnotherConnection } from "./failures.js";
+import { ConnectionLost, isHopeless, isTransient, pauseMs, wantsAnotherConnection } from "./failures.js";
 
 export interface Place {
   /** Unique among all processes. */
@@ -111,7 +111,7 @@ export class Pool {
           return await work(connection);
         } catch (error) {
           if (wantsAnotherConnection(error)) connection.destroy();
-          else if (!(error instanceof ConnectionLost)) throw error;
+          else if (!(error instanceof ConnectionLost) && !isTransient(error)) throw error;
           if (this.#port.monotonicMs() >= deadlineMs) throw error;
         }
         await this.pause(attempt);

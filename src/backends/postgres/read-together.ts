@@ -1,12 +1,13 @@
 /**
  * Reads of single sessions that wait go to the server together, as commits do (together.ts): the first few go at once, and
  * what comes while they are under way is one statement. A read is sent after it was asked for, so it sees everything that
- * was acknowledged before.
+ * was acknowledged before. What it finds is remembered for commits to begin with (recall.ts).
  */
 
 import type { Versioned } from "../../contract.js";
 import type { Pool } from "./pool.js";
-import { readSessions } from "./read.js";
+import { type OnFound, readSessions } from "./read.js";
+import type { Recall } from "./recall.js";
 
 type Found = Map<string, Versioned>;
 
@@ -22,12 +23,14 @@ const membersMax = 16;
 export class ReadTogether {
   readonly #pool: Pool;
   readonly #store: string;
+  readonly #recall: Recall;
   #waiting: Waiting[] = [];
   #flights = 0;
 
-  constructor(pool: Pool, store: string) {
+  constructor(pool: Pool, store: string, recall: Recall) {
     this.#pool = pool;
     this.#store = store;
+    this.#recall = recall;
   }
 
   read(keys: readonly string[]): Promise<Found> {
@@ -40,7 +43,23 @@ export class ReadTogether {
   }
 
   #readAlone(keys: readonly string[]): Promise<Found> {
-    return this.#pool.read((connection) => readSessions(connection, this.#store, keys));
+    // Many at once are a look at everything, not the beginning of commits.
+    if (keys.length > membersMax) return this.#readOnce(keys);
+    return this.#readAndRemember(keys);
+  }
+
+  #readOnce(keys: readonly string[], onFound?: OnFound): Promise<Found> {
+    return this.#pool.read((connection) => readSessions(connection, this.#store, keys, onFound));
+  }
+
+  async #readAndRemember(keys: readonly string[]): Promise<Found> {
+    const recall = this.#recall;
+    const before = new Map(keys.map((key) => [key, recall.before(key)]));
+    const found = await this.#readOnce(keys, (key, session, size) => recall.read(key, before.get(key), session, size));
+    for (const key of keys) {
+      if (!found.has(key)) recall.read(key, before.get(key), undefined, 0);
+    }
+    return found;
   }
 
   async #fly<Result>(work: () => Promise<Result>): Promise<Result> {

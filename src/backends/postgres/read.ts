@@ -15,10 +15,14 @@ const someStatement: Statement = {
   WHERE store = $1 AND key = ANY ($2::text[]) AND doc IS NOT NULL`,
 };
 
+/** Told of each session that is there; `size` in characters of its JSON text. */
+export type OnFound = (key: string, session: Versioned, size: number) => void;
+
 export async function readSessions(
   connection: Connection,
   store: string,
   keys: readonly string[],
+  onFound?: OnFound,
 ): Promise<Map<string, Versioned>> {
   const found = new Map<string, Versioned>();
   if (keys.length === 0) return found;
@@ -28,7 +32,9 @@ export async function readSessions(
       : await connection.query(someStatement, [store, keys.map(encodeKey)]);
   for (const row of rows) {
     const key = decodeKey(String(row.key));
-    found.set(key, sessionOf(key, row as unknown as SessionRow));
+    const session = sessionOf(key, row as unknown as SessionRow);
+    found.set(key, session);
+    onFound?.(key, session, String(row.doc).length);
   }
   return found;
 }

@@ -49,6 +49,23 @@ async function findStore(connection: Connection, name: string): Promise<StoreRow
   return { name, incarnation: String(row.incarnation), keyRule: row.key_rule, lanes: Number(row.lanes) };
 }
 
+/** Throws `store_gone` when the rows that belong to the store are not there any more. */
+export async function requireLanes(
+  connection: Connection,
+  store: string,
+  lanes: number,
+  location: string,
+): Promise<void> {
+  const { rows } = await connection.query("SELECT count(*)::int AS lanes FROM sessiondir_lane WHERE store = $1", [
+    store,
+  ]);
+  if (rows[0]?.lanes === lanes) return;
+  throw new SessionStoreError("store_gone", "the store is no longer in the database", {
+    path: location,
+    nextStep: "Restore it from a backup, or open it again to create a new one.",
+  });
+}
+
 /** Throws `invalid_option`. */
 export function checkStoreName(name: string): void {
   const bytes = Buffer.byteLength(name);

@@ -1,7 +1,7 @@
 /**
  * Tells waiting watchers that there may be something new: after each commit of this process, after a notification of
  * another one, and after the listening connection came back. A hint and nothing more - who misses one polls anyway -, so
- * notifications are sent outside of every commit and at most one in ten milliseconds: inside, they would make all
+ * notifications are sent outside of every commit and at most one in three milliseconds: inside, they would make all
  * commits of the cluster wait for one lock.
  */
 
@@ -11,7 +11,7 @@ import type { Connection, Statement } from "./connection.js";
 import { pauseMs } from "./failures.js";
 import type { Pool } from "./pool.js";
 
-const notifyPauseMs = 10;
+const notifyPauseMs = 3;
 
 /** A notification has a number in the log, and would make the server's disk sync once more for nothing that must last. */
 const notifyStatement: Statement = {
