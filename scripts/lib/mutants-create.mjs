@@ -9,6 +9,7 @@ const p17 = "test/protocol/p10-damage.test.ts";
 const migrate = "test/unit/migrate/migrate.test.ts";
 
 const create = "src/backends/directory/create.ts";
+const staging = "src/backends/directory/staging.ts";
 const parentDirectory = "src/fs/parent-directory.ts";
 const legacyFile = "src/migrate/legacy-file.ts";
 const legacyText = "src/sessions/legacy-text.ts";
@@ -23,8 +24,9 @@ export const createMutants = [
     name: "create: one at a time",
     rule: "P22",
     file: create,
-    find: "while (!lock.tryExclusiveChecked()) {",
-    replace: "while (false) {",
+    find: "return await underLock(port, parent, checkpoint, creationWait, async (lock) => { lock.selfTestHeld();",
+    replace:
+      "return await ((_port, _parent, _name, _wait, work) => work())(port, parent, checkpoint, creationWait, async () => {",
     suite: creation,
   },
   {
@@ -117,28 +119,42 @@ export const createMutants = [
   {
     name: "create: a failed creation leaves nothing behind",
     file: create,
-    find: "discardStaging(port, parent, staging); throw error;",
+    find: "removeTreeBestEffort(port, parent, staging); throw error;",
     replace: "throw error;",
     suite: creation,
   },
   {
     name: "create: leftovers of dead creators are removed",
     file: create,
-    find: "removeStagingLeftovers(port, parent, location); const published",
+    find: "await removeLeftovers(port, parent, location); const published",
     replace: "const published",
     suite: creation,
   },
   {
+    name: "create: leftovers are gone from the disk before a store appears",
+    file: staging,
+    find: "if (leftovers.length > 0) await port.syncDirectory(parent);",
+    replace: "",
+    suite: crash,
+  },
+  {
+    name: "create: a leftover that is the store itself, under another name, is not removed",
+    file: staging,
+    find: "found.filter((name) => !isTheStore(port, parent, location, name))",
+    replace: "found",
+    suite: creation,
+  },
+  {
     name: "create: only directories are removed as leftovers",
-    file: create,
-    find: 'kind === "directory" && layout.parseStagingName',
-    replace: "layout.parseStagingName",
+    file: staging,
+    find: 'if (kind === "directory" && isOurs && isLeftover(name))',
+    replace: "if (isOurs && isLeftover(name))",
     suite: hostile,
     test: "symlink is not followed when leftovers",
   },
   {
     name: "create: leftovers are removed no deeper than they are made",
-    file: create,
+    file: staging,
     find: 'entry.kind === "directory" && levels > 0',
     replace: 'entry.kind === "directory"',
     suite: creation,

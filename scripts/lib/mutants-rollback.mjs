@@ -14,6 +14,8 @@ const foreign = "test/unit/json/foreign-writes.test.ts";
 const protocolTests = "test/unit/json/lock-protocol.test.ts";
 
 const rollback = "src/migrate/rollback.ts";
+const checks = "src/migrate/rollback-checks.ts";
+const publish = "src/migrate/rollback-publish.ts";
 const recovery = "src/migrate/rollback-recovery.ts";
 const exporting = "src/migrate/rollback-export.ts";
 const marker = "src/migrate/rollback-marker.ts";
@@ -42,23 +44,23 @@ export const rollbackMutants = [
     name: "rollback: one at a time",
     rule: "P20",
     file: recovery,
-    find: "while (!lock.tryExclusiveChecked()) {",
-    replace: "while (false) {",
+    find: "return underLock(port, parent, checkpoint, wait, work);",
+    replace: "return work();",
     suite: [defences, interleaved],
   },
   {
     name: "rollback: the file is in its place before the directory goes",
-    file: rollback,
-    find: "this.port.rename(parent, details.exportFile, parent, this.location.legacyName); isInPlace = true;",
+    file: publish,
+    find: "port.rename(parent, details.exportFile, parent, location.legacyName);",
     replace:
-      "await moveDirectoryAside(this.port, parent, this.location, details); this.port.rename(parent, details.exportFile, parent, this.location.legacyName); isInPlace = true; this.port.rename(parent, details.backupDirectory, parent, this.location.directoryName);",
+      "port.rename(parent, location.directoryName, parent, details.backupDirectory); await port.syncDirectory(parent); port.rename(parent, details.exportFile, parent, location.legacyName); port.rename(parent, details.backupDirectory, parent, location.directoryName);",
     suite: crash,
     test: "a kill at any port call",
   },
   {
     name: "rollback: the marker is there before the file",
-    file: rollback,
-    find: "await writeRollbackMarker(this.port, parent, this.location, details);",
+    file: publish,
+    find: "await writeRollbackMarker(port, parent, location, details);",
     replace: "",
     suite: rollbackTests,
   },
@@ -72,32 +74,32 @@ export const rollbackMutants = [
   {
     name: "rollback: the export's name is on the disk before the marker names it",
     file: rollback,
-    find: "await this.port.syncDirectory(parent); return { ...written, name, keys };",
-    replace: "return { ...written, name, keys };",
+    find: "await port.syncDirectory(parent); return { ...written, name, sessions: keys.length };",
+    replace: "return { ...written, name, sessions: keys.length };",
     suite: defences,
     argument:
       "a file that was synced has its name on the disk on the file systems of the model; POSIX does not promise it",
   },
   {
     name: "rollback: a file that was in the way is on the disk under its new name",
-    file: rollback,
-    find: "this.port.rename(parent, legacyName, parent, name); await this.port.syncDirectory(parent);",
-    replace: "this.port.rename(parent, legacyName, parent, name);",
+    file: publish,
+    find: "port.rename(parent, legacyName, parent, name); await port.syncDirectory(parent);",
+    replace: "port.rename(parent, legacyName, parent, name);",
     suite: defences,
     argument:
       "two changes of one name come to the disk in their order on every file system we know; nothing promises it",
   },
   {
     name: "rollback: a file that appears at the last moment is not replaced",
-    file: rollback,
-    find: "await this.refuseToReplace(parent, store, result);",
+    file: publish,
+    find: "await refuseToReplace(port, parent, location, store, result);",
     replace: "",
     suite: defences,
   },
   {
     name: "rollback: a directory that was moved is not rolled back",
     rule: "P20",
-    file: rollback,
+    file: publish,
     find: "if (store.files.isInPlace()) return;",
     replace: "return;",
     suite: defences,
@@ -105,14 +107,14 @@ export const rollbackMutants = [
   {
     name: "rollback: an older marker is set aside",
     file: rollback,
-    find: "const oldMarker = await setRollbackMarkerAside(this.port, parent, this.location);",
+    find: "const oldMarker = await setRollbackMarkerAside(port, parent, location);",
     replace: "const oldMarker = undefined;",
     suite: defences,
   },
   {
     name: "rollback: damaged sessions are refused",
-    file: rollback,
-    find: "refuseDamaged(inventory, this.location);",
+    file: checks,
+    find: "refuseDamaged(inventory, location);",
     replace: "",
     suite: rollbackTests,
   },
@@ -125,15 +127,15 @@ export const rollbackMutants = [
   },
   {
     name: "rollback: the free space",
-    file: rollback,
+    file: checks,
     find: "if (freeBytes >= bytes) return;",
     replace: "return;",
     suite: defences,
   },
   {
     name: "rollback: the size is asked",
-    file: rollback,
-    find: "requireReadable(inventory, this.location);",
+    file: checks,
+    find: "requireReadable(inventory, location);",
     replace: "",
     suite: defences,
   },

@@ -235,8 +235,8 @@ export const transferMutants = [
   {
     name: "restore-place: one at a time",
     file: place,
-    find: "while (!lock.tryExclusiveChecked())",
-    replace: "while (false)",
+    find: "return await underLock(port, parent, checkpoint, wait,",
+    replace: "return await ((_port, _parent, _name, _wait, work) => work())(port, parent, checkpoint, wait,",
     suite: transferFiles,
   },
   {
@@ -249,8 +249,8 @@ export const transferMutants = [
   {
     name: "restore-place: the ready store is on the disk before the old one goes",
     file: place,
-    find: "await this.#moveOut(ready); await port.syncDirectory(parent);",
-    replace: "await this.#moveOut(ready);",
+    find: "removeTree(port, parent, this.#folderName); await port.syncDirectory(parent);",
+    replace: "removeTree(port, parent, this.#folderName);",
     suite: [restoreCrash],
   },
   {
@@ -273,8 +273,8 @@ export const transferMutants = [
   {
     name: "restore-place: the name of a store in an empty place is synced",
     file: place,
-    find: "await this.#moveOut(this.location.directoryName); await this.port.syncDirectory(this.parent);",
-    replace: "await this.#moveOut(this.location.directoryName);",
+    find: "port.rename(parent, waiting, parent, location.directoryName); await port.syncDirectory(parent);",
+    replace: "port.rename(parent, waiting, parent, location.directoryName);",
     suite: [restoreCrash],
   },
   {
@@ -301,8 +301,8 @@ export const transferMutants = [
   {
     name: "restore-place: leftovers of the dead are removed",
     file: place,
-    find: "place.#removeLeftovers(); return await work(place);",
-    replace: "return await work(place);",
+    find: "await place.#removeLeftovers(); try",
+    replace: "try",
     suite: [restoreCrash],
     argument: "`finally` removes the same leftovers after the work; before it, they are only in nobody's way",
   },

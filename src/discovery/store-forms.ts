@@ -4,12 +4,13 @@
  * is for whoever opens it.
  */
 
-import { findReadyStore } from "../backends/directory/create.js";
 import { entriesName, journalName, manifestName, type StoreLocation } from "../backends/directory/layout.js";
 import { manifestKind } from "../backends/directory/manifest.js";
+import { findReadyStore } from "../backends/directory/staging.js";
 import { openChecked, readWhole } from "../fs/checked-file.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { fixedLimits } from "../limits.js";
+import { isOpenClawState } from "./openclaw-state.js";
 
 /**
  * - `store`: ours, perhaps damaged.
@@ -95,21 +96,5 @@ function readManifestText(port: Port, directory: Directory): string | undefined 
   } catch (error) {
     if (hasCode(error, "ENOENT", "unsafe_path", "limit_exceeded")) return undefined;
     throw error;
-  }
-}
-
-/** As the program that wrote it decides whether its directory is in use. */
-function isOpenClawState(text: string | undefined): boolean {
-  try {
-    const state = JSON.parse(text ?? "null") as Record<string, unknown> | null;
-    return (
-      state?.kind === "openclaw-session-store-directory" &&
-      state.layoutVersion === 1 &&
-      Number.isSafeInteger(state.version) &&
-      (state.version as number) >= 1 &&
-      Number.isFinite(state.updatedAt)
-    );
-  } catch {
-    return false;
   }
 }

@@ -119,7 +119,8 @@ async function migrate(run: Run): Promise<MigrationResult> {
     if (legacy.state === "missing") return { ...emptyResult(location, "missing"), warnings: leftAlone(seen, location) };
     if (legacy.state === "empty") return emptyResult(location, "skipped_empty");
     if (legacy.state === "invalid") throw takeOver.invalidLegacy(legacy, location);
-    if (run.dryRun) return predict(run, seen, legacy);
+    const predicted = predict(run, seen, legacy);
+    if (run.dryRun) return predicted;
   }
   const started = place.state === "openclaw" ? ({ state: "missing" } as const) : legacy;
   const mode = { whenNothing: "leave", force: run.force } as const;

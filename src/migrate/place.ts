@@ -15,6 +15,7 @@ import {
   trashName,
 } from "../backends/directory/layout.js";
 import { manifestKind } from "../backends/directory/manifest.js";
+import { isOpenClawState } from "../discovery/openclaw-state.js";
 import { SessionStoreError } from "../errors.js";
 import {
   findDirectoryProblem,
@@ -33,8 +34,6 @@ export type Place =
   | { readonly state: "openclaw" }
   /** `what` follows "a directory that ...". */
   | { readonly state: "foreign"; readonly what: string };
-
-export const openClawKind = "openclaw-session-store-directory";
 
 /** Throws `unsafe_path` for a link, for what is no directory, and for a directory that others can write to. */
 export function inspectPlace(port: Port, parent: Directory, location: StoreLocation): Place {
@@ -160,26 +159,6 @@ function bearsOurMark(port: Port, entries: Directory, name: string, owner: Store
     if (error instanceof SessionStoreError || hasCode(error, "ENOENT")) return false;
     throw error;
   }
-}
-
-/** As the program that wrote it decides whether its directory is in use. */
-function isOpenClawState(text: string | undefined): boolean {
-  if (text === undefined) return false;
-  let state: Record<string, unknown>;
-  try {
-    state = JSON.parse(text);
-  } catch {
-    return false;
-  }
-  return (
-    typeof state === "object" &&
-    state !== null &&
-    state.kind === openClawKind &&
-    state.layoutVersion === 1 &&
-    Number.isSafeInteger(state.version) &&
-    (state.version as number) >= 1 &&
-    Number.isFinite(state.updatedAt)
-  );
 }
 
 function describeForeign(port: Port, directory: Directory): string {

@@ -14,7 +14,7 @@
 
 import { FenceableStore } from "../backends/directory/fence.js";
 import { lockNames, rollbackMarkerName, type StoreLocation } from "../backends/directory/layout.js";
-import { LockFile } from "../backends/directory/lock-file.js";
+import { underLock } from "../backends/directory/under-lock.js";
 import type { Logger } from "../contract.js";
 import { freeBackupName } from "../fs/backup-name.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
@@ -178,26 +178,13 @@ export async function undoRollback(
 }
 
 /** Nobody creates, migrates, checkpoints or rolls back meanwhile. */
-export async function underCheckpointLock<Result>(
+export function underCheckpointLock<Result>(
   port: Port,
   parent: Directory,
   location: StoreLocation,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const waitMs = fixedLimits.lockWaitMsMax;
-  const lock = LockFile.open(port, parent, lockNames(location.directoryName).checkpoint, { uid: port.userId }, false);
-  try {
-    const deadlineMs = port.monotonicMs() + waitMs;
-    while (!lock.tryExclusiveChecked()) {
-      if (port.monotonicMs() >= deadlineMs) throw lock.timeoutError("wait for a rollback or a checkpoint", waitMs);
-      await port.sleep(5);
-    }
-    try {
-      return await work();
-    } finally {
-      lock.release();
-    }
-  } finally {
-    lock.close();
-  }
+  const { checkpoint } = lockNames(location.directoryName);
+  const wait = { operation: "wait for a rollback or a checkpoint", waitMs: fixedLimits.lockWaitMsMax };
+  return underLock(port, parent, checkpoint, wait, work);
 }

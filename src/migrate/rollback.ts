@@ -29,27 +29,22 @@
 
 import { FenceableStore } from "../backends/directory/fence.js";
 import { parseStoreLocation, rollbackExportName, type StoreLocation } from "../backends/directory/layout.js";
-import { rollbackMarkerKind } from "../backends/directory/rollback-details.js";
 import type { Logger } from "../contract.js";
-import { fromSystemError, SessionStoreError, type SessionStoreErrorCode, shortenKey } from "../errors.js";
-import { freeBackupName } from "../fs/backup-name.js";
 import { nodePort } from "../fs/node-port.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { defaultLimits, type Limits } from "../limits.js";
 import { checkOptions, invalidOption } from "../options.js";
 import { countOf } from "./legacy-content.js";
-import type { Fingerprint } from "./legacy-file.js";
-import { legacyLockWaitMs, underLegacyLock } from "./legacy-lock.js";
-import { setVersionsAside } from "./original.js";
 import { directoryPathOf, legacyPathOf } from "./result.js";
-import { type Inventory, requireReadable, takeInventory, verifyExport, writeExport } from "./rollback-export.js";
+import { requirePossible, sizeWarnings, takeInventoryBesideCheckpoints } from "./rollback-checks.js";
+import { takeInventory, verifyExport, writeExport } from "./rollback-export.js";
 import {
   hasRollbackMarker,
   type RollbackDetails,
   readRollbackMarker,
   setRollbackMarkerAside,
-  writeRollbackMarker,
 } from "./rollback-marker.js";
+import { type Exported, publishExport } from "./rollback-publish.js";
 import {
   isPublished,
   moveDirectoryAside,
@@ -57,6 +52,16 @@ import {
   underCheckpointLock,
   undoRollback,
 } from "./rollback-recovery.js";
+import {
+  failedRollback,
+  notFinished,
+  nothingToRollBack,
+  type RollbackResult,
+  rollbackResult,
+  skipped,
+} from "./rollback-result.js";
+
+export type { RollbackOutcome, RollbackResult } from "./rollback-result.js";
 
 export interface RollbackOptions {
   /** Only say what would happen; touches nothing. */
@@ -66,30 +71,6 @@ export interface RollbackOptions {
   readonly logger?: Logger | undefined;
   readonly limits?: Partial<Limits> | undefined;
   readonly port?: Port | undefined;
-}
-
-export type RollbackOutcome =
-  /** The sessions are in the legacy file now; the directory was renamed aside. */
-  | "restored"
-  /** There is no directory store: nothing to do. `reason` says what is there. */
-  | "skipped"
-  /** `error` says why, and what is on the disk: the store as it was, unless it says otherwise. */
-  | "failed";
-
-export interface RollbackResult {
-  /** The legacy file, also when it is not there (yet). */
-  legacyPath: string;
-  outcome: RollbackOutcome;
-  /** Sessions in the legacy file. */
-  sessions: number;
-  /** Where the directory lies now; absent in a dry run. */
-  backupDirectoryPath?: string;
-  /** Where a file lies that was in the legacy file's place. */
-  replacedFilePath?: string;
-  reason?: string;
-  /** Sentences for a person. The message of `error` is among them. */
-  warnings: string[];
-  error?: { code: SessionStoreErrorCode; message: string };
 }
 
 const optionNames = [
@@ -110,7 +91,7 @@ export async function rollbackStore(location: string, options: RollbackOptions =
   try {
     return await new Rollback(options.port ?? nodePort(), place, options).run();
   } catch (error) {
-    return failed(error, place);
+    return failedRollback(error, place);
   }
 }
 
@@ -128,17 +109,18 @@ class Rollback {
   }
 
   async run(): Promise<RollbackResult> {
+    const { port, location } = this;
     let parent: Directory;
     try {
-      parent = this.port.openRoot(this.location.parentPath);
+      parent = port.openRoot(location.parentPath);
     } catch (error) {
-      if (hasCode(error, "ENOENT")) return this.skipped("there is nothing at this path");
+      if (hasCode(error, "ENOENT")) return skipped(location, "there is nothing at this path");
       throw error;
     }
     try {
-      if (this.port.statName(parent, this.location.directoryName) === undefined) return this.nothingToDo(parent);
+      if (port.statName(parent, location.directoryName) === undefined) return nothingToRollBack(port, parent, location);
       if (this.options.dryRun) return await this.predict(parent);
-      const result = await underCheckpointLock(this.port, parent, this.location, () => this.rollBack(parent));
+      const result = await underCheckpointLock(port, parent, location, () => this.rollBack(parent));
       if (result.outcome === "restored") {
         this.options.logger?.info?.(`rolled ${countOf(result.sessions, "session", "sessions")} back`, {
           path: result.legacyPath,
@@ -147,25 +129,29 @@ class Rollback {
       }
       return result;
     } finally {
-      this.port.closeDirectory(parent);
+      port.closeDirectory(parent);
     }
   }
 
   private async predict(parent: Directory): Promise<RollbackResult> {
-    const store = FenceableStore.open(this.port, this.location, true, this.limits);
+    const { port, location } = this;
+    const store = FenceableStore.open(port, location, true, this.limits);
     try {
-      const result = this.result("restored");
-      if (store.isFenced && isPublished(this.port, parent, this.location, store)) {
-        result.sessions = readRollbackMarker(this.port, parent, this.location)?.sessions ?? 0;
+      const result = rollbackResult(location, "restored");
+      if (store.isFenced && isPublished(port, parent, location, store)) {
+        result.sessions = readRollbackMarker(port, parent, location)?.sessions ?? 0;
         result.warnings.push("An interrupted rollback has put its legacy file in place; only the directory must go.");
         return result;
       }
-      const inventory = await this.takeInventoryBesideCheckpoints(store);
-      this.assertPossible(parent, inventory);
+      const inventory = await takeInventoryBesideCheckpoints(store);
+      requirePossible(port, parent, location, inventory);
       result.sessions = inventory.keys.length;
-      result.warnings.push(...this.warningsOf(inventory));
-      if (this.port.statName(parent, this.location.legacyName)) {
-        result.warnings.push(`${legacyPathOf(this.location)} is not part of the store and would be renamed aside.`);
+      result.warnings.push(...sizeWarnings(inventory, this.limits));
+      if (hasRollbackMarker(port, parent, location)) {
+        result.warnings.push("The marker of an earlier rollback would be renamed aside.");
+      }
+      if (port.statName(parent, location.legacyName)) {
+        result.warnings.push(`${legacyPathOf(location)} is not part of the store and would be renamed aside.`);
       }
       return result;
     } finally {
@@ -173,52 +159,20 @@ class Rollback {
     }
   }
 
-  /** A dry run takes no lock, so a checkpoint of somebody else may come between. */
-  private async takeInventoryBesideCheckpoints(store: FenceableStore): Promise<Inventory> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await takeInventory(store);
-      } catch (error) {
-        if (!hasCode(error, "snapshot_expired") || attempt >= inventoryAttemptsMax) throw error;
-        store.view.rebuild();
-      }
-    }
-  }
-
-  private assertPossible(parent: Directory, inventory: Inventory): void {
-    refuseDamaged(inventory, this.location);
-    const { bytes } = inventory;
-    requireReadable(inventory, this.location);
-    const { freeBytes } = this.port.statFileSystem(parent);
-    if (freeBytes >= bytes) return;
-    throw new SessionStoreError("disk_full", `this needs ${bytes} bytes on the disk, ${freeBytes} are free`, {
-      operation: "roll back",
-      path: legacyPathOf(this.location),
-      onDisk: unchanged,
-      nextStep: "Free some space and try again.",
-    });
-  }
-
-  private warningsOf({ bytes }: Inventory): string[] {
-    if (bytes <= this.limits.legacyFileBytes) return [];
-    return [
-      `The legacy file has ${bytes} bytes, more than the limit legacyFileBytes (${this.limits.legacyFileBytes}): to open or migrate it again, raise that limit.`,
-    ];
-  }
-
   // --- under the checkpoint lock -----------------------------------------------------------------------------------
 
   private async rollBack(parent: Directory): Promise<RollbackResult> {
-    const before = await settleUnderLock(this.port, parent, this.location, this.limits);
-    if (before.state === "absent") return this.nothingToDo(parent); // Somebody else was faster.
+    const { port, location } = this;
+    const before = await settleUnderLock(port, parent, location, this.limits);
+    if (before.state === "absent") return nothingToRollBack(port, parent, location); // Somebody else was faster.
     if (before.state === "finished") {
-      const result = this.result("restored");
+      const result = rollbackResult(location, "restored");
       result.sessions = before.marker?.sessions ?? 0;
       result.backupDirectoryPath = this.pathOf(before.backupName);
       result.warnings.push("An interrupted rollback had put its legacy file in place; only the directory had to go.");
       return result;
     }
-    const store = FenceableStore.open(this.port, this.location, false, this.limits);
+    const store = FenceableStore.open(port, location, false, this.limits);
     try {
       return await this.rollBackStore(parent, store);
     } finally {
@@ -227,50 +181,40 @@ class Rollback {
   }
 
   private async rollBackStore(parent: Directory, store: FenceableStore): Promise<RollbackResult> {
-    const result = this.result("restored");
+    const { port, location } = this;
+    const result = rollbackResult(location, "restored");
     // Step 0. The lock keeps checkpoints away, so that a busy store is looked at once and not for ever.
-    this.assertPossible(parent, await takeInventory(store));
+    requirePossible(port, parent, location, await takeInventory(store));
     // One of an earlier rollback could be mistaken for ours.
-    const oldMarker = await setRollbackMarkerAside(this.port, parent, this.location);
+    const oldMarker = await setRollbackMarkerAside(port, parent, location);
     if (oldMarker !== undefined) result.warnings.push(`The marker of an earlier rollback was renamed to ${oldMarker}.`);
     await store.raise();
-    let isInPlace = false;
     let marker: RollbackDetails;
     try {
       const exported = await this.exportSessions(parent, store, result);
-      // A program that still writes the file does so before this or after it.
-      marker = await underLegacyLock(this.port, parent, this.location.legacyName, legacyLockWaitMs, async () => {
-        const replaced = await this.setLegacyFileAside(parent, result);
-        const details = this.describe(store, exported, replaced);
-        await writeRollbackMarker(this.port, parent, this.location, details);
-        await this.refuseToReplace(parent, store, result);
-        this.port.rename(parent, details.exportFile, parent, this.location.legacyName);
-        isInPlace = true;
-        return details;
-      });
-      result.sessions = marker.sessions;
-      result.backupDirectoryPath = this.pathOf(await moveDirectoryAside(this.port, parent, this.location, marker));
-      return result;
+      marker = await publishExport(port, parent, location, store, exported, result);
     } catch (error) {
-      if (isInPlace) throw notFinished(error, this.location);
       await this.undo(parent, store, error);
       throw error;
+    }
+    try {
+      result.sessions = marker.sessions;
+      result.backupDirectoryPath = this.pathOf(await moveDirectoryAside(port, parent, location, marker));
+      return result;
+    } catch (error) {
+      throw notFinished(error, location);
     }
   }
 
   /** Step 2. */
-  private async exportSessions(
-    parent: Directory,
-    store: FenceableStore,
-    result: RollbackResult,
-  ): Promise<Fingerprint & { name: string; keys: readonly string[] }> {
+  private async exportSessions(parent: Directory, store: FenceableStore, result: RollbackResult): Promise<Exported> {
+    const { port, location } = this;
     // Commits were made since the first look.
     const inventory = await takeInventory(store);
-    this.assertPossible(parent, inventory);
-    result.warnings.push(...this.warningsOf(inventory));
+    requirePossible(port, parent, location, inventory);
+    result.warnings.push(...sizeWarnings(inventory, this.limits));
     const { keys } = inventory;
-    const unique = Buffer.from(this.port.randomBytes(8)).toString("hex");
-    const name = rollbackExportName(this.location.legacyName, unique);
+    const name = rollbackExportName(location.legacyName, Buffer.from(port.randomBytes(8)).toString("hex"));
     let done = 0;
     const onSession = () => {
       done += 1;
@@ -279,64 +223,8 @@ class Rollback {
     const written = await writeExport(store, parent, name, keys, onSession);
     await verifyExport(store, parent, name, { ...written, keys }, onSession);
     // Its name is what tells whether step 5 was made.
-    await this.port.syncDirectory(parent);
-    return { ...written, name, keys };
-  }
-
-  /** Step 3: it is not part of the store, and it is somebody's. */
-  private async setLegacyFileAside(parent: Directory, result: RollbackResult): Promise<string | undefined> {
-    const { legacyName } = this.location;
-    setVersionsAside(this.port, parent, legacyName);
-    if (this.port.statName(parent, legacyName) === undefined) return undefined;
-    const name = freeBackupName(this.port, parent, legacyName);
-    this.port.rename(parent, legacyName, parent, name);
-    await this.port.syncDirectory(parent);
-    result.replacedFilePath = this.pathOf(name);
-    result.warnings.push(
-      `${legacyPathOf(this.location)} was not part of the store; it was renamed to ${this.pathOf(name)}.`,
-    );
-    return name;
-  }
-
-  /** Right before step 5: an older program may have written the file anew, and a foreign hand moved the directory. */
-  private async refuseToReplace(parent: Directory, store: FenceableStore, result: RollbackResult): Promise<void> {
-    for (let attempt = 0; this.port.statName(parent, this.location.legacyName); attempt += 1) {
-      if (attempt >= replaceAttemptsMax) throw keepsComing(this.location);
-      await this.setLegacyFileAside(parent, result);
-    }
-    if (store.files.isInPlace()) return;
-    throw new SessionStoreError("store_gone", "the store directory was moved, replaced or deleted", {
-      operation: "roll back",
-      path: directoryPathOf(this.location),
-      nextStep: "Find out who moved it, put it back, then try again.",
-    });
-  }
-
-  private describe(
-    store: FenceableStore,
-    exported: Fingerprint & { name: string; keys: readonly string[] },
-    replacedFile: string | undefined,
-  ): RollbackDetails {
-    const { legacyName, directoryName } = this.location;
-    const { storeId, incarnation } = store.files.manifest;
-    const backup = freeBackupName(this.port, store.files.parent, directoryName);
-    return {
-      kind: rollbackMarkerKind,
-      note:
-        `The store ${directoryName} was rolled back: its sessions are in ${legacyName}, and the directory as it was is ${backup}. ` +
-        `As long as this file is here, nothing migrates ${legacyName} again by itself; "sessiondir migrate --force" does.`,
-      rolledBackAt: new Date(this.port.nowMs()).toISOString(),
-      sessions: exported.keys.length,
-      legacyFile: legacyName,
-      backupDirectory: backup,
-      replacedFile,
-      legacyBytes: exported.sizeBytes,
-      legacySha256: exported.sha256,
-      storeId,
-      incarnation,
-      lastVersion: store.lastVersion,
-      exportFile: exported.name,
-    };
+    await port.syncDirectory(parent);
+    return { ...written, name, sessions: keys.length };
   }
 
   /** What cannot be undone now, the next opener undoes. */
@@ -352,86 +240,7 @@ class Rollback {
     }
   }
 
-  // --- results -----------------------------------------------------------------------------------------------------
-
-  private nothingToDo(parent: Directory): RollbackResult {
-    if (this.port.statName(parent, this.location.legacyName) === undefined)
-      return this.skipped("there is neither a directory store nor a legacy file");
-    if (hasRollbackMarker(this.port, parent, this.location)) return this.skipped("it was rolled back already");
-    return this.skipped("it is a legacy file, which was never migrated");
-  }
-
-  private skipped(reason: string): RollbackResult {
-    return { ...this.result("skipped"), reason };
-  }
-
-  private result(outcome: RollbackOutcome): RollbackResult {
-    return { legacyPath: legacyPathOf(this.location), outcome, sessions: 0, warnings: [] };
-  }
-
   private pathOf(name: string): string {
     return legacyPathOf({ ...this.location, legacyName: name });
   }
-}
-
-const inventoryAttemptsMax = 5;
-const replaceAttemptsMax = 5;
-const shownDamagedMax = 5;
-const unchanged = "Nothing was changed: the store is as it was.";
-
-function refuseDamaged({ damaged }: Inventory, location: StoreLocation): void {
-  if (damaged.length === 0) return;
-  const shown = damaged
-    .slice(0, shownDamagedMax)
-    .map(({ key, problem }) =>
-      key === undefined ? `one without a key (${problem})` : `${shortenKey(key)} (${problem})`,
-    );
-  const more = damaged.length > shown.length ? `, and ${damaged.length - shown.length} more` : "";
-  throw new SessionStoreError(
-    "entry_damaged",
-    `${countOf(damaged.length, "session is", "sessions are")} damaged and would be missing from the legacy file: ${shown.join(", ")}${more}`,
-    {
-      operation: "roll back",
-      path: directoryPathOf(location),
-      onDisk: unchanged,
-      nextStep: "Run `sessiondir repair`, which keeps every original, then roll back.",
-    },
-  );
-}
-
-function keepsComing(location: StoreLocation): SessionStoreError {
-  return new SessionStoreError("io_error", "another program writes the legacy file again and again", {
-    operation: "roll back",
-    path: legacyPathOf(location),
-    onDisk: "The directory store is as it was; what that program wrote was renamed to .bak.<time>.",
-    nextStep: "Stop that program, then try again.",
-  });
-}
-
-function notFinished(cause: unknown, location: StoreLocation): SessionStoreError {
-  const problem = cause instanceof Error ? cause.message : String(cause);
-  return new SessionStoreError("io_error", `the directory could not be renamed aside (${problem})`, {
-    operation: "roll back",
-    path: directoryPathOf(location),
-    onDisk: `Every session is in ${legacyPathOf(location)}, which counts from now on; the directory is closed by its fence.`,
-    nextStep: "Find out why, then run the rollback again: it only finishes.",
-    cause,
-  });
-}
-
-/** Errors of ours and of the system become an outcome; anything else is a bug and is thrown on. */
-function failed(error: unknown, location: StoreLocation): RollbackResult {
-  if (typeof (error as { code?: unknown } | undefined)?.code !== "string") throw error;
-  const { code, message } = fromSystemError(error, {
-    operation: "roll back",
-    path: directoryPathOf(location),
-    onDisk: "The directory store has every session, as before.",
-  });
-  return {
-    legacyPath: legacyPathOf(location),
-    outcome: "failed",
-    sessions: 0,
-    warnings: [message],
-    error: { code, message },
-  };
 }

@@ -3,8 +3,8 @@
  * and whether a rollback forbids to touch it. Read-only: no lock, no lock file, nothing made.
  */
 
-import { findReadyStore } from "../backends/directory/create.js";
 import { rollbackMarkerName, type StoreLocation } from "../backends/directory/layout.js";
+import { findReadyStore } from "../backends/directory/staging.js";
 import { SessionStoreError } from "../errors.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import type { LegacyRules } from "./legacy-content.js";

@@ -4,39 +4,46 @@
  * nothing is written behind the fence) and renamed aside, never deleted:
  *
  *   1. `sessions.d.staging-restore-<hex>/`   holds the store while it is built -> removed by the next restore or creation
- *   2. `sessions.d.staging-bak.<ms>`         the complete store, waiting      -> removed; the old store is in its place
+ *   2. `sessions.d.staging-bak.<ms>`         the complete store, waiting      -> the same; the old store is in its place
  *   3. the old store is fenced                                                -> lifted by the next opener for writing
  *   4. the old store becomes `sessions.d.bak.<ms>`                            -> the next opener for writing does step 5
  *   5. the waiting store becomes `sessions.d`
  *
- * The arrows say what becomes of a crash after the step: at every moment either the old or the new store is the one.
+ * The arrows say what becomes of a crash after the step: at every moment either the old or the new store is the one. In an
+ * empty place, what waits is called `sessions.d.staging-<hex>`, and the steps 3 and 4 are left out. Nothing is ever left
+ * beside a restored store: what was built around it is gone from the disk before it appears.
  */
 
 import path from "node:path";
-import { findReadyStore } from "../backends/directory/create.js";
 import { FenceableStore } from "../backends/directory/fence.js";
 import * as layout from "../backends/directory/layout.js";
 import { LockFile } from "../backends/directory/lock-file.js";
+import {
+  findReadyStore,
+  freeAsideNames,
+  removeLeftovers,
+  removeTree,
+  removeTreeBestEffort,
+} from "../backends/directory/staging.js";
+import { underLock } from "../backends/directory/under-lock.js";
 import { SessionStoreError } from "../errors.js";
 import type { Directory, Port } from "../fs/port.js";
 import { fixedLimits, type Limits } from "../limits.js";
 
 const restorePrefix = "restore-";
-/** The folder, the store in it, `entries/`, its shards. */
-const levelsMax = 4;
+const wait = { operation: "restore the backup", waitMs: fixedLimits.lockWaitMsMax };
 
 export class RestorePlace {
   readonly port: Port;
   readonly location: layout.StoreLocation;
   readonly parent: Directory;
-  readonly #folderName: string;
+  readonly #unique: string;
 
   private constructor(port: Port, location: layout.StoreLocation, parent: Directory) {
     this.port = port;
     this.location = location;
     this.parent = parent;
-    const unique = Buffer.from(port.randomBytes(8)).toString("hex");
-    this.#folderName = layout.stagingName(location.directoryName, restorePrefix + unique);
+    this.#unique = Buffer.from(port.randomBytes(8)).toString("hex");
   }
 
   /** Calls `work` under the checkpoint lock of the place: nobody creates, migrates or rolls back a store there. */
@@ -49,13 +56,14 @@ export class RestorePlace {
     try {
       const place = new RestorePlace(port, location, parent);
       const { checkpoint } = layout.lockNames(location.directoryName);
-      return await underLock(port, parent, checkpoint, "restore the backup", async () => {
+      return await underLock(port, parent, checkpoint, wait, async () => {
+        await place.#finishInterrupted();
+        await place.#removeLeftovers();
         try {
-          await place.#finishInterrupted();
-          place.#removeLeftovers();
           return await work(place);
         } finally {
-          place.#removeLeftovers();
+          // What cannot be removed now, the next one removes.
+          await place.#removeLeftovers().catch(() => {});
         }
       });
     } finally {
@@ -115,10 +123,13 @@ export class RestorePlace {
     return path.join(this.location.parentPath, this.#folderName, this.location.directoryName);
   }
 
-  /** Step 5 alone: there is no store yet. */
+  /** For an empty place. */
   async publish(): Promise<void> {
-    await this.#moveOut(this.location.directoryName);
-    await this.port.syncDirectory(this.parent);
+    const { port, parent, location } = this;
+    const waiting = layout.stagingName(location.directoryName, this.#unique);
+    await this.#moveOut(waiting);
+    port.rename(parent, waiting, parent, location.directoryName);
+    await port.syncDirectory(parent);
     this.#makeLockFiles();
   }
 
@@ -140,24 +151,18 @@ export class RestorePlace {
   ): Promise<string | "overtaken"> {
     const { port, parent, location } = this;
     const { directoryName } = location;
-    let timeMs = Math.floor(port.nowMs());
-    while (port.statName(parent, layout.asideName(directoryName, "bak", timeMs))) timeMs += 1;
-    const ready = layout.readyName(directoryName, "bak", timeMs);
-    const aside = layout.asideName(directoryName, "bak", timeMs);
+    const { ready, aside } = freeAsideNames(port, parent, directoryName, "bak");
     await this.#moveOut(ready);
-    await port.syncDirectory(parent);
     try {
       const fence = await raiseFence(port, location, limits);
       try {
         if (!isStillRight(fence?.lastVersion)) {
           await fence?.lift();
-          removeTree(port, parent, ready, levelsMax);
+          removeTree(port, parent, ready);
           return "overtaken";
         }
         const { commit } = layout.lockNames(directoryName);
-        await underLock(port, parent, commit, "restore the backup", async () =>
-          port.rename(parent, directoryName, parent, aside),
-        );
+        await underLock(port, parent, commit, wait, async () => port.rename(parent, directoryName, parent, aside));
       } finally {
         fence?.close();
       }
@@ -172,13 +177,21 @@ export class RestorePlace {
     return path.join(location.parentPath, aside);
   }
 
+  get #folderName(): string {
+    return layout.stagingName(this.location.directoryName, restorePrefix + this.#unique);
+  }
+
+  /** The store leaves the folder in which it was built, and the folder goes; both durably. */
   async #moveOut(name: string): Promise<void> {
-    const folder = this.port.openDirectory(this.parent, this.#folderName);
+    const { port, parent } = this;
+    const folder = port.openDirectory(parent, this.#folderName);
     try {
-      this.port.rename(folder, this.location.directoryName, this.parent, name);
+      port.rename(folder, this.location.directoryName, parent, name);
     } finally {
-      this.port.closeDirectory(folder);
+      port.closeDirectory(folder);
     }
+    removeTree(port, parent, this.#folderName);
+    await port.syncDirectory(parent);
   }
 
   /** Step 5 of somebody who died after step 4. */
@@ -186,21 +199,22 @@ export class RestorePlace {
     const { port, parent, location } = this;
     const ready = this.hasStore() ? undefined : findReadyStore(port, parent, location);
     if (ready === undefined) return;
+    await removeLeftovers(port, parent, location, (name) => name !== ready);
     port.rename(parent, ready, parent, location.directoryName);
     await port.syncDirectory(parent);
   }
 
-  /** Of restores that died; the lock says that none of them is still at work. */
-  #removeLeftovers(): void {
+  /**
+   * Of restores and creations that died; the lock says that none of them is still at work. Not what waits for a place that
+   * a store has left for it.
+   */
+  async #removeLeftovers(): Promise<void> {
     const { port, parent, location } = this;
-    const prefix = layout.stagingName(location.directoryName, restorePrefix);
-    for (const { name, kind } of port.list(parent, Number.POSITIVE_INFINITY)) {
-      if (kind !== "directory") continue;
+    const isLeftover = (name: string) => {
       const aside = layout.parseReadyName(location.directoryName, name);
-      // What waits for a place that nobody left for it waits in vain.
-      const waitsInVain = aside !== undefined && this.hasStore() && port.statName(parent, aside) === undefined;
-      if (waitsInVain || name.startsWith(prefix)) removeTreeBestEffort(port, parent, name);
-    }
+      return aside === undefined || port.statName(parent, aside) === undefined;
+    };
+    await removeLeftovers(port, parent, location, isLeftover);
   }
 }
 
@@ -224,51 +238,4 @@ async function raiseFence(
     store.close();
     throw error;
   }
-}
-
-async function underLock<Result>(
-  port: Port,
-  parent: Directory,
-  name: string,
-  operation: string,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  const lock = LockFile.open(port, parent, name, { uid: port.userId }, false);
-  try {
-    const deadlineMs = port.monotonicMs() + fixedLimits.lockWaitMsMax;
-    while (!lock.tryExclusiveChecked()) {
-      if (port.monotonicMs() >= deadlineMs) throw lock.timeoutError(operation, fixedLimits.lockWaitMsMax);
-      await port.sleep(2);
-    }
-    try {
-      return await work();
-    } finally {
-      lock.release();
-    }
-  } finally {
-    lock.close();
-  }
-}
-
-/** What cannot be removed now, the next one removes. */
-function removeTreeBestEffort(port: Port, parent: Directory, name: string): void {
-  try {
-    removeTree(port, parent, name, levelsMax);
-  } catch {
-    // The error that made us give up is the one to report.
-  }
-}
-
-/** Removes a tree that we made ourselves, without following links, no deeper than we ever build one. */
-function removeTree(port: Port, parent: Directory, name: string, levels: number): void {
-  const directory = port.openDirectory(parent, name);
-  try {
-    for (const entry of port.list(directory, Number.POSITIVE_INFINITY)) {
-      if (entry.kind === "directory" && levels > 0) removeTree(port, directory, entry.name, levels - 1);
-      else port.unlink(directory, entry.name);
-    }
-  } finally {
-    port.closeDirectory(directory);
-  }
-  port.removeDirectory(parent, name);
 }

@@ -120,7 +120,7 @@ test("every line of the page is about a message that the code still has", () => 
 });
 
 test("every outcome and status is explained", () => {
-  const types = ["src/migrate/result.ts", "src/migrate/detect.ts", "src/migrate/rollback.ts"]
+  const types = ["src/migrate/result.ts", "src/migrate/detect.ts", "src/migrate/rollback-result.ts"]
     .map((source) => readFileSync(path.join(root, source), "utf8"))
     .flatMap((code) => [...code.matchAll(/export type \w+(?:Outcome|Status) =([\s\S]*?);\n/g)])
     .flatMap(([, union]) => [...union!.replace(/\/\*[\s\S]*?\*\//g, "").matchAll(/"(\w+)"/g)].map(([, name]) => name!));
