@@ -8,6 +8,7 @@ import type { Backend } from "../contract.js";
 import { fromSystemError, SessionStoreError } from "../errors.js";
 import { writeNewFile } from "../fs/checked-file.js";
 import { nodePort } from "../fs/node-port.js";
+import { openOrMakeParent } from "../fs/parent-directory.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import type { Limits } from "../limits.js";
 import { checkLimits } from "../open-options.js";
@@ -67,7 +68,7 @@ export async function createBackup(
   const source = await openForReading(port, store, "createBackup");
   const absolute = path.resolve(targetDirectory);
   try {
-    const parent = openOrMakeDirectory(port, absolute);
+    const parent = await openOrMakeDirectory(port, absolute);
     try {
       return await createIn(port, source, parent, options);
     } finally {
@@ -152,21 +153,15 @@ async function fill(
   }
 }
 
-function openOrMakeDirectory(port: Port, absolute: string): Directory {
+/** One level only: a misspelt path is not made. What is made outlives a power loss as the backup in it does. */
+async function openOrMakeDirectory(port: Port, absolute: string): Promise<Directory> {
   try {
-    return port.openRoot(absolute);
+    port.closeDirectory(port.openRoot(absolute));
   } catch (error) {
     if (!hasCode(error, "ENOENT")) throw error;
+    port.closeDirectory(port.openRoot(path.dirname(absolute)));
   }
-  const above = port.openRoot(path.dirname(absolute));
-  try {
-    port.makeDirectory(above, path.basename(absolute), directoryMode);
-  } catch (error) {
-    if (!hasCode(error, "EEXIST")) throw error;
-  } finally {
-    port.closeDirectory(above);
-  }
-  return port.openRoot(absolute);
+  return openOrMakeParent(port, absolute);
 }
 
 /** What we made ourselves a moment ago, two files at most. What cannot be removed says by its name what it is. */

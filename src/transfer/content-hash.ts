@@ -11,7 +11,7 @@
  */
 
 import { createHash } from "node:crypto";
-import type { FrozenEntry, Generation } from "../contract.js";
+import type { Capabilities, FrozenEntry, Generation } from "../contract.js";
 
 export interface PortableSession {
   readonly key: string;
@@ -25,6 +25,14 @@ export type SessionDigest = string;
 export function digestSession({ key, entry, generations }: PortableSession): SessionDigest {
   const text = `[${JSON.stringify(key)},${canonicalJson(entry)},${canonicalJson(generations ?? [])}]`;
   return createHash("sha256").update(text, "utf8").digest("binary");
+}
+
+/** The digest of what a store can hold of it: not each keeps earlier generations. */
+export function digestAsKept(
+  session: PortableSession,
+  { generations: keepsThem }: Pick<Capabilities, "generations">,
+): SessionDigest {
+  return digestSession(keepsThem ? session : { key: session.key, entry: session.entry });
 }
 
 export function combineDigests(digests: Iterable<SessionDigest>): string {

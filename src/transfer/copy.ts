@@ -14,17 +14,11 @@ import { SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import { Pace } from "../fs/pace.js";
 import type { Port } from "../fs/port.js";
-import { checkOptions, invalidOption } from "../options.js";
-import { combineDigests, digestSession, type PortableSession, type SessionDigest } from "./content-hash.js";
-import {
-  type ConflictPolicy,
-  conflictPolicies,
-  requireNotAborted,
-  type SessionProblem,
-  SessionWriter,
-  type WriteCounts,
-} from "./session-writer.js";
-import { openForReading, openForReadingIfExists, openForWriting, type StorePlace } from "./store-place.js";
+import { invalidOption } from "../options.js";
+import { combineDigests, digestAsKept, type PortableSession, type SessionDigest } from "./content-hash.js";
+import { type ConflictPolicy, requireNotAborted, type SessionProblem, type WriteCounts } from "./session-writer.js";
+import { openForReading, type StorePlace } from "./store-place.js";
+import { checkTargetOptions, describeTarget, openTarget, targetWarnings, writerTo } from "./target.js";
 
 export interface CopyOptions {
   /** Only say what would be done; the target is opened for reading only. */
@@ -71,27 +65,19 @@ export async function copyStore(
   target: StorePlace,
   options: CopyOptions = {},
 ): Promise<CopyResult> {
-  checkOptions(options, optionNames, where);
-  requirePolicy(options.onConflict, where);
+  checkTargetOptions(options, optionNames, where);
   const port = options.port ?? nodePort();
   const from = await openForReading(port, source, where);
   let to: Backend | undefined;
   try {
     return await copyBackends(port, from, options, async (keyRule) => {
-      to = await (options.dryRun
-        ? openForReadingIfExists(port, target, where)
-        : openForWriting(port, target, keyRule, where, options.logger));
+      to = await openTarget(port, target, keyRule, options, where);
       return to;
     });
   } finally {
     await to?.close();
     await from.close();
   }
-}
-
-export function requirePolicy(policy: unknown, operation: string): void {
-  if (policy === undefined || conflictPolicies.includes(policy as ConflictPolicy)) return;
-  throw invalidOption(operation, `the option onConflict is ${conflictPolicies.map((name) => `"${name}"`).join(", ")}`);
 }
 
 /** Between open stores. The target is opened - and perhaps created - only when there is something to copy. */
@@ -134,21 +120,15 @@ async function copyBetween(
   options: CopyOptions,
 ): Promise<CopyResult> {
   const dryRun = options.dryRun ?? false;
-  const writer = new SessionWriter(target, {
-    policy: options.onConflict ?? "fail",
-    dryRun,
-    actor: "sessiondir copy",
-    reason: "copied from another store",
-    signal: options.signal,
-  });
-  const keepsGenerations = target?.capabilities.generations ?? true;
+  const writer = writerTo(target, options, { actor: "sessiondir copy", reason: "copied from another store" });
+  const kept = target?.capabilities ?? source.capabilities;
   const digests = new Map<string, SessionDigest>();
   const pace = new Pace(port);
   let done = 0;
   for await (const session of sessions) {
     requireNotAborted(options.signal);
     await writer.add(session);
-    if (!dryRun) digests.set(session.key, digestSession(comparable(session, keepsGenerations)));
+    if (!dryRun) digests.set(session.key, digestAsKept(session, kept));
     done += 1;
     options.onProgress?.(done);
     await pace.breathe();
@@ -158,17 +138,11 @@ async function copyBetween(
   const back = dryRun || target === undefined ? undefined : await readBack(port, target, digests, untouched, options);
   const changedSince = back?.different ?? [];
   const failed = damaged.length + writer.conflicts.length + writer.refused.length + changedSince.length;
-  const warnings: string[] = [];
-  if (writer.generationsLost > 0) {
-    warnings.push(
-      `the target (${target?.kind}) keeps no earlier generations: those of ${writer.generationsLost} sessions were left out`,
-    );
-  }
   return {
     outcome: failed === 0 ? "complete" : "partial",
     dryRun,
     source: { backend: source.kind, location: source.location },
-    target: { backend: target?.kind ?? "missing", location: target?.location ?? "" },
+    target: describeTarget(target),
     sessions: done,
     ...(dryRun ? {} : { contentSha256: combineDigests(digests.values()) }),
     ...(back === undefined ? {} : { verified: back.verified }),
@@ -177,12 +151,8 @@ async function copyBetween(
     damaged: [...damaged],
     refused: writer.refused,
     changedSince,
-    warnings,
+    warnings: targetWarnings(target, writer),
   };
-}
-
-function comparable(session: PortableSession, keepsGenerations: boolean): PortableSession {
-  return keepsGenerations ? session : { key: session.key, entry: session.entry };
 }
 
 /** Reads the target in one snapshot, so that what is compared is what is there - not what a cache remembers. */
@@ -204,7 +174,7 @@ async function readBack(
     const digest = expected.get(session.key);
     if (digest === undefined) continue;
     missing.delete(session.key);
-    const actual = digestSession(comparable(session, target.capabilities.generations));
+    const actual = digestAsKept(session, target.capabilities);
     found.push(actual);
     if (actual !== digest && !untouched.has(session.key)) different.push(session.key);
     await pace.breathe();

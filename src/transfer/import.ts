@@ -12,15 +12,14 @@ import { nodePort } from "../fs/node-port.js";
 import { Pace } from "../fs/pace.js";
 import type { Port } from "../fs/port.js";
 import { checkLimits } from "../open-options.js";
-import { checkOptions } from "../options.js";
 import type { BundleTrailer } from "./bundle-format.js";
 import { resolvePaths } from "./bundle-paths.js";
 import { BundleReader, invalidBundle } from "./bundle-reader.js";
 import type { PortableSession } from "./content-hash.js";
-import { requirePolicy } from "./copy.js";
 import { withFreshIds } from "./fresh-ids.js";
-import { type ConflictPolicy, type SessionProblem, SessionWriter, type WriteCounts } from "./session-writer.js";
-import { folderOf, openForReadingIfExists, openForWriting, type StorePlace } from "./store-place.js";
+import type { ConflictPolicy, SessionProblem, SessionWriter, WriteCounts } from "./session-writer.js";
+import { folderOf, type StorePlace } from "./store-place.js";
+import { checkTargetOptions, describeTarget, openTarget, targetWarnings, writerTo } from "./target.js";
 
 export interface ImportOptions {
   /** What becomes of sessions that the store has with another content; default "fail": nothing is imported at all. */
@@ -57,17 +56,17 @@ export async function importSessions(
   store: StorePlace,
   options: ImportOptions = {},
 ): Promise<ImportResult> {
-  checkOptions(options, optionNames, where);
-  requirePolicy(options.onConflict, where);
+  checkTargetOptions(options, optionNames, where);
   const port = options.port ?? nodePort();
   const limits = checkLimits(typeof store === "string" ? undefined : store.limits);
   const bundle = BundleReader.open(port, bundlePath, limits, "import sessions");
   try {
     const trailer = await verifyBundle(port, bundle);
     if (trailer.sessions === 0) throw invalidBundle("the bundle holds no session", bundle.path);
-    const before = await compareWithTarget(port, bundle, trailer, store, options);
+    // What the import would do, before it does it: when it would end with conflicts, nothing at all is written.
+    const before = await transfer(port, bundle, trailer, store, { ...options, dryRun: true });
     if (options.dryRun) return before;
-    return await writeAll(port, bundle, trailer, store, options);
+    return await transfer(port, bundle, trailer, store, { ...options, dryRun: false });
   } finally {
     bundle.close();
   }
@@ -80,57 +79,34 @@ export async function verifyBundle(port: Port, bundle: BundleReader): Promise<Bu
   return bundle.trailer as BundleTrailer;
 }
 
-/** What the import would do. Throws when it would end with conflicts: then nothing at all is written. */
-async function compareWithTarget(
+async function transfer(
   port: Port,
   bundle: BundleReader,
   trailer: BundleTrailer,
   store: StorePlace,
   options: ImportOptions,
 ): Promise<ImportResult> {
-  const target = await openForReadingIfExists(port, store, where);
+  const target = await openTarget(port, store, bundle.header!.source.keyRule, options, where);
   try {
-    const writer = await transfer(port, bundle, trailer, target, options, true);
-    if (writer.conflicts.length > 0) throw differing(bundle, writer.conflicts);
-    return toResult(writer, trailer, target, true);
+    const writer = await writeSessions(port, bundle, trailer, target, options);
+    if (writer.conflicts.length > 0) {
+      throw options.dryRun ? differing(bundle, writer.conflicts) : overtaken(bundle, target, writer);
+    }
+    return toResult(writer, trailer, target, options.dryRun ?? false);
   } finally {
     await target?.close();
   }
 }
 
-async function writeAll(
-  port: Port,
-  bundle: BundleReader,
-  trailer: BundleTrailer,
-  store: StorePlace,
-  options: ImportOptions,
-): Promise<ImportResult> {
-  const { keyRule } = bundle.header!.source;
-  const target = await openForWriting(port, store, keyRule, where, options.logger);
-  try {
-    const writer = await transfer(port, bundle, trailer, target, options, false);
-    if (writer.conflicts.length > 0) throw overtaken(bundle, target, writer);
-    return toResult(writer, trailer, target, false);
-  } finally {
-    await target.close();
-  }
-}
-
-async function transfer(
+async function writeSessions(
   port: Port,
   bundle: BundleReader,
   trailer: BundleTrailer,
   target: Backend | undefined,
   options: ImportOptions,
-  dryRun: boolean,
 ): Promise<SessionWriter> {
-  const writer = new SessionWriter(target, {
-    policy: options.onConflict ?? "fail",
-    dryRun,
-    actor: "sessiondir import",
-    reason: "imported from a bundle",
-    signal: options.signal,
-  });
+  const { dryRun } = options;
+  const writer = writerTo(target, options, { actor: "sessiondir import", reason: "imported from a bundle" });
   const folder = target === undefined ? undefined : folderOf(target);
   const seed = `${trailer.bytesSha256}\n${target?.location ?? ""}`;
   const pace = new Pace(port);
@@ -159,22 +135,16 @@ function toResult(
   target: Backend | undefined,
   dryRun: boolean,
 ): ImportResult {
-  const warnings: string[] = [];
-  if (writer.generationsLost > 0) {
-    warnings.push(
-      `the store (${target?.kind}) keeps no earlier generations: those of ${writer.generationsLost} sessions were left out`,
-    );
-  }
   return {
     outcome: writer.refused.length + trailer.damaged.length === 0 ? "complete" : "partial",
     dryRun,
     sessions: trailer.sessions,
     contentSha256: trailer.contentSha256,
-    target: { backend: target?.kind ?? "missing", location: target?.location ?? "" },
+    target: describeTarget(target),
     ...writer.counts,
     refused: writer.refused,
     damagedInSource: trailer.damaged,
-    warnings,
+    warnings: targetWarnings(target, writer),
   };
 }
 
@@ -195,12 +165,16 @@ function differing(bundle: BundleReader, keys: readonly string[]): SessionStoreE
   });
 }
 
-function overtaken(bundle: BundleReader, target: Backend, { conflicts, counts }: SessionWriter): SessionStoreError {
+function overtaken(
+  bundle: BundleReader,
+  target: Backend | undefined,
+  { conflicts, counts }: SessionWriter,
+): SessionStoreError {
   const problem = `others wrote ${conflicts.length} of the sessions during the import: ${listKeys(conflicts)}`;
   return new SessionStoreError("conflict", problem, {
     operation: "import sessions",
     path: bundle.path,
-    onDisk: `${target.location} has got ${counts.created} of the other sessions; nothing was written over.`,
+    onDisk: `${describeTarget(target).location} has got ${counts.created} of the other sessions; nothing was written over.`,
     nextStep: 'Say what should win: { onConflict: "skip", "newer" or "replace" } (--on-conflict).',
   });
 }

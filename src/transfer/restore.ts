@@ -21,7 +21,7 @@ import { openVerifiedBackup } from "./backup.js";
 import type { BackupManifest } from "./backup-files.js";
 import { resolvePaths } from "./bundle-paths.js";
 import type { BundleReader } from "./bundle-reader.js";
-import { combineDigests, digestSession, type SessionDigest } from "./content-hash.js";
+import { combineDigests, digestAsKept, type SessionDigest } from "./content-hash.js";
 import { RestorePlace } from "./restore-place.js";
 import { SessionWriter, updatedAtOf } from "./session-writer.js";
 import { openForReading, openForWriting } from "./store-place.js";
@@ -206,9 +206,7 @@ async function build(
     for (const marked of bundle.sessions()) {
       const session = resolvePaths(marked, location.parentPath);
       await writer.add(session);
-      digests.push(
-        digestSession(store.capabilities.generations ? session : { key: session.key, entry: session.entry }),
-      );
+      digests.push(digestAsKept(session, store.capabilities));
       options.onProgress?.(digests.length, manifest.sessions);
       await pace.breathe();
     }
@@ -237,9 +235,7 @@ async function hashOf(port: Port, building: Parameters<typeof openForReading>[1]
   try {
     const digests: SessionDigest[] = [];
     for await (const session of await store.scan()) {
-      digests.push(
-        digestSession(store.capabilities.generations ? session : { key: session.key, entry: session.entry }),
-      );
+      digests.push(digestAsKept(session, store.capabilities));
     }
     return combineDigests(digests);
   } finally {

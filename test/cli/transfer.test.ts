@@ -36,13 +36,13 @@ test("copy copies, verifies, and finds everything there the second time; a dry r
   assert.equal(real.status, 0);
   assert.match(
     real.out,
-    /^copied: 3 sessions new, 0 overwritten, 0 there already, 0 left as they are\nverified 3 sessions in /,
+    /^copied: 3 sessions new, 0 replaced, 0 there already, 0 left as they are\nverified 3 sessions in /,
   );
   const again = JSON.parse(run("copy", store, target, "--json").out);
   assert.deepEqual([again.outcome, again.same, again.created], ["complete", 3, 0]);
 });
 
-test("copy leaves a session that differs alone and ends with 1; --overwrite and --newer say what wins", (context) => {
+test("copy leaves a session that differs alone and ends with 1; --on-conflict says what wins", (context) => {
   const { directory, store } = makeStore(context);
   const target = path.join(directory, "copy.d");
   assert.equal(run("copy", store, target).status, 0);
@@ -51,10 +51,10 @@ test("copy leaves a session that differs alone and ends with 1; --overwrite and 
   assert.equal(failed.status, 1);
   assert.match(failed.out, /copied in part/);
   assert.match(failed.err, /"agent:main:main" differs in the target/);
-  const newer = JSON.parse(run("copy", store, target, "--newer", "--json").out);
+  const newer = JSON.parse(run("copy", store, target, "--on-conflict", "newer", "--json").out);
   assert.deepEqual([newer.outcome, newer.skipped], ["complete", 1]);
-  assert.equal(run("copy", store, target, "--newer", "--overwrite").status, 2);
-  assert.equal(run("copy", store, target, "--overwrite").status, 0);
+  assert.equal(run("copy", store, target, "--on-conflict", "maybe").status, 2);
+  assert.equal(run("copy", store, target, "--on-conflict", "replace").status, 0);
   assert.doesNotMatch(run("get", "agent:main:main", "--store", target).out, /theirs/);
 });
 

@@ -5,7 +5,16 @@ import { type CommonOptions, defineCommand, definePlainCommand } from "../comman
 import { exitFailed } from "../failures.js";
 import { countOf } from "../format.js";
 import { findLocation, toPlace, warnings } from "../store-access.js";
-import { color, printJson, printLine, safeText, startProgress } from "../terminal.js";
+import { color, printJson, printLine, safeText } from "../terminal.js";
+import {
+  allowDamagedOption,
+  allowEmptyOption,
+  backendOption,
+  endTransfer,
+  uncounted,
+  warnOfProblems,
+  withProgress,
+} from "../transfers.js";
 
 interface CreateOptions extends CommonOptions {
   name?: string;
@@ -30,9 +39,9 @@ export function defineBackup(program: Command): void {
     create,
   )
     .option("--name <name>", "the first part of the backup's name (default: that of the store)")
-    .option("--allow-damaged", "go on without sessions that cannot be read; the exit code is 1 all the same")
-    .option("--allow-empty", "an empty store is no error")
-    .option("--backend <name>", "open the store with this backend, for example json");
+    .option(...allowDamagedOption)
+    .option(...allowEmptyOption)
+    .option(...backendOption);
   definePlainCommand(
     backup,
     "verify <backup>",
@@ -57,23 +66,22 @@ export function defineBackup(program: Command): void {
 
 async function create(options: CreateOptions, [directory]: string[]): Promise<number> {
   const { createBackup } = await import("../../transfer/backup.js");
-  const progress = startProgress("backing up");
-  const result = await createBackup(toPlace(findLocation(options), options.backend), directory!, {
-    ...(options.name === undefined ? {} : { name: options.name }),
-    allowDamaged: options.allowDamaged ?? false,
-    allowEmpty: options.allowEmpty ?? false,
-    onProgress: (done) => progress.update(done, done),
-  }).finally(progress.stop);
-  const ok = result.outcome === "complete";
-  if (options.json) {
-    printJson(result);
-  } else {
-    for (const { message } of result.damaged) warnings.warn(`left out: ${message}`);
-    printLine(
-      `${ok ? color.green("backed up") : color.red("backed up in part")} ${countOf(result.manifest.sessions, "session")} to ${safeText(result.path)}`,
+  const result = await withProgress("backing up", (progress) =>
+    createBackup(toPlace(findLocation(options), options.backend), directory!, {
+      ...(options.name === undefined ? {} : { name: options.name }),
+      allowDamaged: options.allowDamaged ?? false,
+      allowEmpty: options.allowEmpty ?? false,
+      onProgress: uncounted(progress),
+    }),
+  );
+  return endTransfer(options, result, (isComplete) => {
+    warnOfProblems(
+      "left out",
+      result.damaged.map(({ message }) => ({ message })),
     );
-  }
-  return ok ? 0 : exitFailed;
+    const word = isComplete ? color.green("backed up") : color.red("backed up in part");
+    printLine(`${word} ${countOf(result.manifest.sessions, "session")} to ${safeText(result.path)}`);
+  });
 }
 
 async function verify(options: CommonOptions, [backup]: string[]): Promise<number> {
@@ -97,32 +105,29 @@ async function verify(options: CommonOptions, [backup]: string[]): Promise<numbe
 
 async function restore(options: RestoreCommandOptions, [backup]: string[]): Promise<number> {
   const { restoreBackup } = await import("../../transfer/restore.js");
-  const progress = startProgress("restoring");
-  const result = await restoreBackup(backup!, findLocation(options), {
-    replace: options.replace ?? false,
-    acceptLoss: options.acceptLoss ?? false,
-    dryRun: options.dryRun ?? false,
-    onProgress: progress.update,
-    logger: warnings,
-  }).finally(progress.stop);
-  const ok = result.outcome === "complete";
-  if (options.json) {
-    printJson(result);
-    return ok ? 0 : exitFailed;
-  }
-  for (const key of result.backup.damaged) warnings.warn(`the backup lacks ${JSON.stringify(key)}`);
-  const { replaced, storePath, asidePath } = result;
-  if (replaced !== undefined) {
-    const old =
-      replaced === "unreadable"
-        ? "a store that cannot be read"
-        : `a store with ${countOf(replaced.sessions, "session")}`;
-    printLine(
-      `${result.dryRun ? "would replace" : "replaced"} ${old}${asidePath === undefined ? "" : `; it is ${safeText(asidePath)} now`}`,
-    );
-  }
-  const count = countOf(result.backup.sessions, "session");
-  if (result.dryRun) printLine(`would restore ${count} to ${safeText(storePath)}; nothing was changed`);
-  else printLine(`${color.green("restored")} ${count} to ${safeText(storePath)}`);
-  return ok ? 0 : exitFailed;
+  const result = await withProgress("restoring", (progress) =>
+    restoreBackup(backup!, findLocation(options), {
+      replace: options.replace ?? false,
+      acceptLoss: options.acceptLoss ?? false,
+      dryRun: options.dryRun ?? false,
+      onProgress: progress.update,
+      logger: warnings,
+    }),
+  );
+  return endTransfer(options, result, (isComplete) => {
+    for (const key of result.backup.damaged) warnings.warn(`the backup lacks ${JSON.stringify(key)}`);
+    const { replaced, storePath, asidePath } = result;
+    if (replaced !== undefined) {
+      const old =
+        replaced === "unreadable"
+          ? "a store that cannot be read"
+          : `a store with ${countOf(replaced.sessions, "session")}`;
+      const now = asidePath === undefined ? "" : `; it is ${safeText(asidePath)} now`;
+      printLine(`${result.dryRun ? "would replace" : "replaced"} ${old}${now}`);
+    }
+    const count = countOf(result.backup.sessions, "session");
+    const word = isComplete ? color.green("restored") : color.red("restored what there was:");
+    if (result.dryRun) printLine(`would restore ${count} to ${safeText(storePath)}; nothing was changed`);
+    else printLine(`${word} ${count} to ${safeText(storePath)}`);
+  });
 }

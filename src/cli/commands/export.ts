@@ -3,10 +3,11 @@
 import { type Command, Option } from "commander";
 import { SessionStoreError } from "../../errors.js";
 import { type CommonOptions, defineCommand } from "../command.js";
-import { exitFailed, UsageError } from "../failures.js";
+import { UsageError } from "../failures.js";
 import { countOf } from "../format.js";
-import { findLocation, warnings } from "../store-access.js";
-import { outputGone, printJson, printNote, safeText, startProgress } from "../terminal.js";
+import { findLocation } from "../store-access.js";
+import { outputGone, printNote, safeText } from "../terminal.js";
+import { allowDamagedOption, endTransfer, uncounted, warnOfProblems, withProgress } from "../transfers.js";
 
 interface ExportCommandOptions extends CommonOptions {
   agent?: string;
@@ -27,7 +28,7 @@ export function defineExport(program: Command): void {
     .option("--all", "all sessions")
     .option("--output <file>", "a file that appears whole or not at all (default: the output)")
     .option("--force", "replace an existing file")
-    .option("--allow-damaged", "go on without sessions that cannot be read; the exit code is 1 all the same");
+    .option(...allowDamagedOption);
 }
 
 async function exportBundle(options: ExportCommandOptions, keys: string[]): Promise<number> {
@@ -36,24 +37,24 @@ async function exportBundle(options: ExportCommandOptions, keys: string[]): Prom
   if (options.json && options.output === undefined)
     throw new UsageError("--json needs --output: the bundle itself goes to the output.");
   const { exportSessions } = await import("../../transfer/export.js");
-  const progress = startProgress("exporting");
-  const result = await exportSessions(findLocation(options), options.output ?? { write: writeOut }, {
-    ...(keys.length > 0 ? { keys } : {}),
-    ...(options.agent === undefined ? {} : { agent: options.agent }),
-    force: options.force ?? false,
-    allowDamaged: options.allowDamaged ?? false,
-    onProgress: (done) => progress.update(done, done),
-    signal: outputGone,
-  }).finally(progress.stop);
-  const ok = result.outcome === "complete";
-  if (options.json) {
-    printJson(result);
-  } else {
-    for (const { message } of result.damaged) warnings.warn(`left out: ${message}`);
+  const result = await withProgress("exporting", (progress) =>
+    exportSessions(findLocation(options), options.output ?? { write: writeOut }, {
+      ...(keys.length > 0 ? { keys } : {}),
+      ...(options.agent === undefined ? {} : { agent: options.agent }),
+      force: options.force ?? false,
+      allowDamaged: options.allowDamaged ?? false,
+      onProgress: uncounted(progress),
+      signal: outputGone,
+    }),
+  );
+  return endTransfer(options, result, () => {
+    warnOfProblems(
+      "left out",
+      result.damaged.map(({ message }) => ({ message })),
+    );
     const to = result.path === undefined ? "" : ` to ${safeText(result.path)}`;
     printNote(`exported ${countOf(result.sessions, "session")}${to}, content ${result.contentSha256}`);
-  }
-  return ok ? 0 : exitFailed;
+  });
 }
 
 /** Waits until a slow reader has taken the bytes. A reader that went away gets no whole bundle: that is a failure. */

@@ -16,6 +16,7 @@ import {
 } from "../state-dir.js";
 import { warnings } from "../store-access.js";
 import { color, type Progress, printJson, printLine, printNote, safeText, startProgress } from "../terminal.js";
+import { dryRunOption } from "../transfers.js";
 
 interface MigrateOptions extends StoreSelection {
   dryRun?: boolean;
@@ -30,7 +31,7 @@ export function defineMigrate(program: Command): void {
   ];
   const description = "take legacy sessions.json files over; the originals stay as .bak.<time>";
   defineStoresCommand(program, "migrate", description, examples, migrate)
-    .option("--dry-run", "only say what would be done")
+    .option(...dryRunOption)
     .option("--force", "also what a rollback left");
 }
 

@@ -11,7 +11,8 @@ import {
   selectStores,
 } from "../state-dir.js";
 import { warnings } from "../store-access.js";
-import { color, noteColor, printJson, printLine, printNote, safeText, startProgress } from "../terminal.js";
+import { color, noteColor, printJson, printLine, printNote, safeText } from "../terminal.js";
+import { dryRunOption, withProgress } from "../transfers.js";
 
 interface RollbackOptions extends StoreSelection {
   dryRun?: boolean;
@@ -24,10 +25,7 @@ export function defineRollback(program: Command): void {
     "rollback --store agents/main/sessions/sessions.json --store agents/work/sessions/sessions.json",
   ];
   const description = "go back to sessions.json, with what was written since; the directory stays as .bak.<time>";
-  defineStoresCommand(program, "rollback", description, examples, rollback).option(
-    "--dry-run",
-    "only say what would be done",
-  );
+  defineStoresCommand(program, "rollback", description, examples, rollback).option(...dryRunOption);
 }
 
 async function rollback(options: RollbackOptions): Promise<number> {
@@ -58,9 +56,9 @@ async function rollBack(store: SelectedStore, dryRun: boolean, which: string): P
     return { legacyPath: store.path, outcome: "skipped", sessions: 0, reason, warnings: [] };
   }
   const { rollbackStore } = await import("../../migrate/rollback.js");
-  const progress = startProgress(`rolling back${which}`);
-  const onProgress = progress.update;
-  return await rollbackStore(store.path, { dryRun, onProgress, logger: warnings }).finally(progress.stop);
+  return await withProgress(`rolling back${which}`, ({ update }) =>
+    rollbackStore(store.path, { dryRun, onProgress: update, logger: warnings }),
+  );
 }
 
 function notOurs({ directory }: SelectedStore): string | undefined {

@@ -75,6 +75,15 @@ for (const withStore of [true, false]) {
 }
 
 for (const fileSystem of ["ordered", "weak"] as const) {
+  test(`a backup that was told to be made outlives a power loss, and so does its folder, ${fileSystem} names`, async () => {
+    const [machine] = await prepare(fileSystem, true);
+    const made = await run(machine, (port) => createBackup(store, `${backups}/made for it`, { port }));
+    const random = new SeededRandom(8);
+    for (let image = 0; image < 20; image += 1) {
+      await run(machine.powerLoss(random), (port) => verifyBackup(made.path, { port }));
+    }
+  });
+
   test(`a backup that dies at any port call is a backup or is none, ${fileSystem} names`, async () => {
     const [machine] = await prepare(fileSystem, true);
     const make = (port: Port) => createBackup(store, backups, { port });
