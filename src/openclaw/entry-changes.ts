@@ -64,10 +64,10 @@ function toChange(
   const sessions = [...group.values()];
   const isReliedOn = sessions.some((session) => session.isReliedOn);
   const base = newest(key, group, ({ stored }) => stored?.entry)?.stored;
-  const isUntouched = sessions.every(({ found, left }) => isSame(found, left));
+  const isUntouched = sessions.every(({ found, left }) => isSameEntry(found, left));
   if (isUntouched) return { key, base, next: "unchanged", isReliedOn };
   const written = new Map(
-    [...group].filter(([, { found, left }]) => (left ?? undefined) !== undefined && !isSame(found, left)),
+    [...group].filter(([, { found, left }]) => (left ?? undefined) !== undefined && !isSameEntry(found, left)),
   );
   const last = newest(key, written.size > 0 ? written : group, ({ left }) => left ?? undefined)?.left ?? undefined;
   if (last === undefined) return { key, base, next: base === undefined ? "unchanged" : undefined, isReliedOn: true };
@@ -110,7 +110,8 @@ function withAcp(entry: unknown, sessions: readonly TouchedSession[]): unknown {
   return acp === undefined ? entry : { ...entry, acp };
 }
 
-function isSame(found: SessionEntry | undefined, left: unknown): boolean {
+/** Whether an entry is as it was found, as far as it would be stored: `undefined` and `null` are no entry. */
+export function isSameEntry(found: SessionEntry | undefined, left: unknown): boolean {
   if (found === undefined || left === undefined || left === null) return found === (left ?? undefined);
   return isAsFound(found, left);
 }

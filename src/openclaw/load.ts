@@ -7,14 +7,17 @@
  */
 
 import { ReadPointLostError } from "../backends/directory/read-point.js";
+import type { FrozenEntry } from "../contract.js";
+import { isSameEntry } from "./entry-changes.js";
 import { cloneJson } from "./json-clone.js";
 import { normalizeStoreSessionKey } from "./key-normalization.js";
 import { logWarning } from "./log.js";
 import type { ResolvedSessionMaintenanceConfig } from "./maintenance-config.js";
+import { ownValue } from "./prototype-keys.js";
 import { copyOfStore } from "./read-copy.js";
 import type { ReadSource, StoredSession } from "./read-sources.js";
 import { sharedStore } from "./shared-handles.js";
-import { toCallerEntry } from "./tracked-view.js";
+import { normalForm, toCallerEntry } from "./tracked-view.js";
 import type { SessionEntry } from "./types.js";
 
 export interface LoadSessionStoreOptions {
@@ -22,6 +25,28 @@ export interface LoadSessionStoreOptions {
   skipCache?: boolean;
   /** Accepted for compatibility: loading removes nothing, not even in memory. */
   maintenanceConfig?: ResolvedSessionMaintenanceConfig;
+}
+
+/** What each copy was made of, or saved as: saving it unchanged must not undo what others wrote since. */
+const known = new WeakMap<object, { readonly storePath: string; readonly entries: ReadonlyMap<string, FrozenEntry> }>();
+
+/** `store` is what the store at this path holds now. */
+export function noteKnown(store: object, storePath: string, entries: ReadonlyMap<string, FrozenEntry>): void {
+  known.set(store, { storePath: sharedStore(storePath).storePath, entries });
+}
+
+/** Whether nothing was changed in it since it was loaded from there, or saved to it. */
+export function isAsKnown(store: Record<string, SessionEntry>, storePath: string): boolean {
+  const base = known.get(store);
+  if (base?.storePath !== sharedStore(storePath).storePath) return false;
+  const names = Object.keys(store);
+  return (
+    names.length === base.entries.size &&
+    names.every((name) => {
+      const entry = base.entries.get(name);
+      return entry !== undefined && isSameEntry(normalForm(entry), ownValue(store, name));
+    })
+  );
 }
 
 /** Copies that stand for a store that could not be read: saving one must not remove what it does not know. */
@@ -36,7 +61,13 @@ export function isCopyOfUnreadable(store: object): boolean {
  * routes and models their one form. A missing or unreadable store is `{}`; never throws.
  */
 export function loadSessionStore(storePath: string, _opts?: LoadSessionStoreOptions): Record<string, SessionEntry> {
-  return readBestEffort(storePath, (source) => copyOfStore(source)) ?? emptyCopy();
+  const copy = readBestEffort(storePath, (source) => {
+    const entries = new Map<string, FrozenEntry>();
+    const store = copyOfStore(source, undefined, (name, entry) => entries.set(name, entry));
+    noteKnown(store, storePath, entries);
+    return store;
+  });
+  return copy ?? emptyCopy();
 }
 
 /** The same as it is stored: nothing is renamed or normalised. */

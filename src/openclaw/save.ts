@@ -4,15 +4,16 @@
  * The saves of one process take turns, so that after two of them the store is what the later one said.
  */
 
+import type { FrozenEntry } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
 import { defaultLimits } from "../limits.js";
 import { nowMs } from "./ambient.js";
 import { maintenanceOf } from "./configured-maintenance.js";
 import { enforceSessionDiskBudget, type SessionDiskBudgetSweepResult } from "./disk-budget.js";
-import { toChanges } from "./entry-changes.js";
+import { type SessionChange, toChanges } from "./entry-changes.js";
 import { createAsyncLock } from "./json-files.js";
 import { normalizeStoreSessionKey } from "./key-normalization.js";
-import { isCopyOfUnreadable, readStore } from "./load.js";
+import { isAsKnown, isCopyOfUnreadable, noteKnown, readStore } from "./load.js";
 import { logInfo, logWarning } from "./log.js";
 import { capEntryCount, getActiveSessionMaintenanceWarning, pruneStaleEntries } from "./maintenance.js";
 import { ownValue } from "./prototype-keys.js";
@@ -30,8 +31,9 @@ type Store = Record<string, SessionEntry>;
 /**
  * Makes the store what `store` says. Entries are normalised in place, and with `mode: "enforce"` maintenance takes out of
  * the caller's object what it removes. Sets no `updatedAt`; ACP metadata that is left out is gone. A save that changes
- * nothing writes nothing, and does not take a legacy file over. A session that is damaged on the disk stays: leaving it
- * out does not remove it, and giving it anew rejects with `entry_damaged`.
+ * nothing writes nothing, and takes no legacy file over; that is also so for an object as it was loaded or saved before,
+ * whatever others wrote since. A session that is damaged on the disk stays: leaving it out does not remove it, and
+ * giving it anew rejects with `entry_damaged`.
  */
 export async function saveSessionStore(
   storePath: string,
@@ -44,8 +46,11 @@ export async function saveSessionStore(
   const done = opts.skipMaintenance === true ? undefined : await maintainInPlace(shared, store, opts);
   await inTurn(shared, () =>
     shared.use(async () => {
+      const form = shared.form();
+      // What nobody changed is not written, whatever others made of the store meanwhile.
+      if (form !== "none" && isAsKnown(store, storePath)) return;
       // Opening a store that is a directory already merges what an older program wrote beside it.
-      if (shared.form() === "directory") await shared.open();
+      if (form === "directory") await shared.open();
       const touched = readBase(shared, (source) => compareWith(source, store, keepUnknown));
       const rules = { limits: defaultLimits, allowDropAcpMetaSessionKeys: "all" } as const;
       const changes = toChanges(touched, rules).map((change) => {
@@ -53,12 +58,22 @@ export async function saveSessionStore(
       });
       const attempts = new Attempts(shared);
       await commitChanges(shared, changes, attempts, "overwrite").finally(() => attempts.turns.end());
+      noteKnown(store, storePath, entriesAfter(changes));
     }),
   );
   if (done === undefined) return;
   const ids = new Set(Object.values(store).flatMap((entry) => (entry?.sessionId ? [entry.sessionId] : [])));
   if (done.report.mode === "enforce") await archiveTranscripts(shared, done.removed, ids, maintenanceOf(opts));
   await tellReport(done.report, opts);
+}
+
+function entriesAfter(changes: readonly SessionChange[]): Map<string, FrozenEntry> {
+  const entries = new Map<string, FrozenEntry>();
+  for (const { key, base, next } of changes) {
+    const entry = next === "unchanged" ? base?.entry : next;
+    if (entry !== undefined) entries.set(key, entry);
+  }
+  return entries;
 }
 
 const turns = new WeakMap<SharedStore, ReturnType<typeof createAsyncLock>>();

@@ -103,6 +103,10 @@ function isStale(error: unknown): boolean {
   return error instanceof SessionStoreError && staleCodes.includes(error.code);
 }
 
+function isOutOfHandles(error: unknown): boolean {
+  return hasCode(error, "EMFILE", "ENFILE", "too_many_files");
+}
+
 export class SharedStore {
   readonly location: StoreLocation;
   readonly storePath: string;
@@ -156,19 +160,29 @@ export class SharedStore {
     else this.#timer = this.#port.startTimer(idleMs, () => this.#closeIfIdle());
   }
 
-  /** Keeps the store open while `work` runs, and runs it once more when the store turned out to be another one. */
+  /**
+   * Keeps the store open while `work` runs, and runs it once more when the store turned out to be another one, or when
+   * other stores had to give their file handles back first.
+   */
   async use<Result>(work: () => Promise<Result>): Promise<Result> {
     this.#users += 1;
     try {
       return await work();
     } catch (error) {
-      if (!isStale(error)) throw error;
-      await this.#drop();
+      if (isStale(error)) await this.#drop();
+      else if (isOutOfHandles(error)) await this.#closeOthers();
+      else throw error;
       return await work();
     } finally {
       this.#users -= 1;
       this.touch();
     }
+  }
+
+  async #closeOthers(): Promise<void> {
+    const idle = [...this.#handles.values()].filter((handle) => handle !== this && !handle.isBusy);
+    if (idle.length > 0) logWarning(`out of file handles: ${idle.length} idle session stores are closed`);
+    await Promise.all(idle.map((handle) => handle.close()));
   }
 
   /** The same for reads, which are synchronous. */
@@ -182,7 +196,12 @@ export class SharedStore {
           source.close();
         }
       } catch (error) {
-        if (attempt > 0 || !isStale(error)) throw error;
+        const isOut = isOutOfHandles(error);
+        if (attempt > 0 || !(isOut || isStale(error))) throw error;
+        if (isOut) {
+          for (const handle of this.#handles.values()) if (handle !== this && !handle.isBusy) handle.#dropReader();
+          continue;
+        }
         this.#dropReader();
         if (this.#backend !== undefined) void this.#drop();
       }

@@ -65,7 +65,7 @@ export function runUpdate<T>(
           const outcome = await commitChanges(shared, run.changes, attempts, "rerun");
           if (outcome === "written" || outcome === "nothing") {
             attempts.turns.end();
-            if (outcome !== "nothing" || shared.form() === "directory") await maintainAfterWrite(shared, opts);
+            await maintainAfterWrite(shared, opts);
             return run.value;
           }
           overlap = outcome.overlap;

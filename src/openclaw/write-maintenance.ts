@@ -17,7 +17,12 @@ import { maintenanceOf } from "./configured-maintenance.js";
 import { enforceSessionDiskBudget, type SessionDiskBudgetSweepResult } from "./disk-budget.js";
 import { normalizeStoreSessionKey } from "./key-normalization.js";
 import { hasLogger, logInfo, logWarning } from "./log.js";
-import { capEntryCount, pruneStaleEntries, type SessionMaintenanceWarning } from "./maintenance.js";
+import {
+  capEntryCount,
+  getActiveSessionMaintenanceWarning,
+  pruneStaleEntries,
+  type SessionMaintenanceWarning,
+} from "./maintenance.js";
 import type { ResolvedSessionMaintenanceConfig } from "./maintenance-config.js";
 import { emptyRecord, setOwnValue } from "./prototype-keys.js";
 import { copyOfStore } from "./read-copy.js";
@@ -44,6 +49,14 @@ export async function maintainAfterWrite(shared: SharedStore, opts: SaveSessionS
   let report: SessionMaintenanceApplyReport | undefined;
   let warning: SessionMaintenanceWarning | null = null;
   try {
+    const form = shared.form();
+    if (form === "legacy" || form === "none") {
+      const looked = await lookAtUntouched(shared, config, opts);
+      if (looked !== undefined) {
+        if (looked.warning !== null) await tellWarning(looked.warning, opts);
+        return await tellReport(looked.report, opts);
+      }
+    }
     const backend = await shared.open();
     const facts = shared.facts(backend);
     await facts.bringUpToDate();
@@ -54,6 +67,48 @@ export async function maintainAfterWrite(shared: SharedStore, opts: SaveSessionS
   }
   if (warning !== null) await tellWarning(warning, opts);
   if (report !== undefined) await tellReport(report, opts);
+}
+
+/**
+ * A callback that changed nothing takes no legacy file over, and neither does a look at what maintenance would do. Only
+ * when something has to go - the answer is undefined then - it is done, as any other change.
+ */
+async function lookAtUntouched(
+  shared: SharedStore,
+  config: ResolvedSessionMaintenanceConfig,
+  opts: SaveSessionStoreOptions,
+): Promise<{ report: SessionMaintenanceApplyReport; warning: SessionMaintenanceWarning | null } | undefined> {
+  const store = shared.read((source) => copyOfStore(source));
+  const { mode, pruneAfterMs, maxEntries } = config;
+  const { activeSessionKey = "" } = opts;
+  const active = spellingOf(store, activeSessionKey);
+  const warning =
+    mode === "warn"
+      ? getActiveSessionMaintenanceWarning({ store, activeSessionKey: active, pruneAfterMs, maxEntries })
+      : null;
+  const count = Object.keys(store).length;
+  if (mode === "enforce") {
+    const options = { log: false, preserveKeys: new Set([active]) };
+    const removed = pruneStaleEntries(store, pruneAfterMs, options) + capEntryCount(store, maxEntries, options);
+    if (removed > 0) return undefined;
+  }
+  const diskBudget = await enforceSessionDiskBudget({
+    store,
+    storePath: shared.storePath,
+    activeSessionKey,
+    maintenance: config,
+    warnOnly: mode === "warn",
+    dryRun: true,
+    log: { info: logInfo, warn: logWarning },
+  });
+  if (mode === "enforce" && diskBudget?.overBudget) return undefined;
+  return { report: { mode, beforeCount: count, afterCount: count, pruned: 0, capped: 0, diskBudget }, warning };
+}
+
+/** The name under which a legacy file has the session. */
+function spellingOf(store: Store, sessionKey: string): string {
+  const key = normalizeStoreSessionKey(sessionKey);
+  return Object.keys(store).find((name) => normalizeStoreSessionKey(name) === key) ?? key;
 }
 
 function isHeard({ onWarn, onMaintenanceApplied }: SaveSessionStoreOptions): boolean {

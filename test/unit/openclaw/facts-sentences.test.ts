@@ -9,9 +9,11 @@ import path from "node:path";
 import { test } from "node:test";
 import {
   clearSessionStoreCaches,
+  closeSessionStores,
   extractDeliveryInfo,
   getSerializedSessionStore,
   loadSessionStore,
+  migrateSessionStoreToLegacy,
   readAcpSessionEntry,
   readSessionStoreCache,
   readSessionStoreReadOnly,
@@ -20,6 +22,8 @@ import {
   resolveAndPersistSessionFile,
   resolveMaintenanceConfigFromInput,
   type SessionEntry,
+  type SessionMaintenanceApplyReport,
+  type SessionMaintenanceWarning,
   saveSessionStore,
   setSerializedSessionStore,
   updateLastRoute,
@@ -141,6 +145,80 @@ test("better: a write that fails rejects, on every platform and with every error
     port.append = append;
     assert.deepEqual(loadSessionStore(storePath), { [key]: entry("1") });
   }
+});
+
+/** A store with these sessions, in each form that a path may have. */
+const forms: Record<string, (storePath: string, store: Record<string, SessionEntry>) => Promise<void>> = {
+  "directory store": (storePath, store) => saveSessionStore(storePath, store, { skipMaintenance: true }),
+  "legacy file": async (storePath, store) => writeFileSync(storePath, JSON.stringify(store)),
+  "file that was rolled back": async (storePath, store) => {
+    await saveSessionStore(storePath, store, { skipMaintenance: true });
+    assert.equal(await migrateSessionStoreToLegacy(storePath), true);
+  },
+};
+
+for (const [form, make] of Object.entries(forms)) {
+  test(`maintenance comes before no-op detection: a callback that changes nothing is told and enforced, in a ${form}`, async (context) => {
+    const { storePath, folder } = makePlace(context);
+    await make(storePath, { old: entry("1", { updatedAt: 5 }), a: entry("2", { updatedAt: Date.now() }) });
+    const before = readdirSync(folder);
+    const warned: SessionMaintenanceWarning[] = [];
+    const reports: SessionMaintenanceApplyReport[] = [];
+    const heard = {
+      onWarn: (warning: SessionMaintenanceWarning) => void warned.push(warning),
+      onMaintenanceApplied: (report: SessionMaintenanceApplyReport) => void reports.push(report),
+    };
+    await updateSessionStore(storePath, () => {}, {
+      ...heard,
+      activeSessionKey: "OLD",
+      maintenanceOverride: { mode: "warn" },
+    });
+    assert.deepEqual([warned.length, warned[0]?.wouldPrune, warned[0]?.activeSessionKey], [1, true, "old"]);
+    const nothing = { mode: "warn", beforeCount: 2, afterCount: 2, pruned: 0, capped: 0, diskBudget: null };
+    assert.deepEqual(reports.splice(0), [nothing]);
+    await updateSessionStore(storePath, () => {}, {
+      ...heard,
+      activeSessionKey: "old",
+      maintenanceOverride: { mode: "enforce" },
+    });
+    assert.deepEqual(reports.splice(0), [{ ...nothing, mode: "enforce" }], "the active one stays");
+    if (form === "legacy file") assert.deepEqual(readdirSync(folder), before, "nothing was taken over");
+    await updateSessionStore(storePath, () => {}, { ...heard, maintenanceOverride: { mode: "enforce" } });
+    assert.deepEqual(reports, [{ ...nothing, mode: "enforce", afterCount: 1, pruned: 1 }]);
+    assert.deepEqual(Object.keys(loadSessionStore(storePath)), ["a"]);
+  });
+
+  test(`saveSessionStore: a copy as it was loaded, or saved, undoes nothing that another process wrote since, in a ${form}`, async (context) => {
+    const { storePath } = makePlace(context);
+    await make(storePath, { a: entry("1"), b: entry("2") });
+    const copy = loadSessionStore(storePath);
+    const change = (label: string) =>
+      updateSessionStore(storePath, (store) => {
+        (store.a as SessionEntry).label = label;
+      });
+    await change("theirs");
+    await saveSessionStore(storePath, copy);
+    assert.equal(loadSessionStore(storePath).a?.label, "theirs");
+    copy.b!.label = "ours";
+    await saveSessionStore(storePath, copy);
+    assert.deepEqual(loadSessionStore(storePath), { a: entry("1"), b: entry("2", { label: "ours" }) });
+    await change("theirs again");
+    await saveSessionStore(storePath, copy);
+    assert.equal(loadSessionStore(storePath).a?.label, "theirs again");
+  });
+}
+
+test("better: a copy as it was loaded is saved when its store is gone, or at another path", async (context) => {
+  const { storePath, folder } = makePlace(context);
+  await saveSessionStore(storePath, { a: entry("1") });
+  const copy = loadSessionStore(storePath);
+  const elsewhere = path.join(folder, "elsewhere.json");
+  await saveSessionStore(elsewhere, copy);
+  assert.deepEqual(loadSessionStore(elsewhere), copy);
+  await closeSessionStores();
+  rmSync(path.join(folder, "sessions.d"), { recursive: true });
+  await saveSessionStore(storePath, copy);
+  assert.deepEqual(loadSessionStore(storePath), { a: entry("1") });
 });
 
 test("updateSessionStore: ACP preservation knows the entry under any case variant of its key", async (context) => {

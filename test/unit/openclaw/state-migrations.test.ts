@@ -86,6 +86,7 @@ test("runLegacyStateMigrations moves <state>/sessions/* to <state>/agents/<id>/s
     "subagent:x": entry("sub", 1, { sessionFile: path.join(legacyDir, "odd.jsonl") }),
     "group:7@g.us": entry("group", 1),
     "agent:ops:direct:1": entry("older", 1),
+    "agent:ops:direct:2": entry("as-old", 3),
     nameless: { updatedAt: 5 },
   };
   const text = `${JSON.stringify(old)} // JSON5`;
@@ -94,12 +95,17 @@ test("runLegacyStateMigrations moves <state>/sessions/* to <state>/agents/<id>/s
     put("legacy", name, "legacy");
   }
   put("target", "both.jsonl", "target");
-  const there = { "agent:ops:main": entry("older-main", 2), "agent:ops:direct:1": entry("newer", 3) };
+  const there = {
+    "agent:ops:main": entry("older-main", 2),
+    "agent:ops:direct:1": entry("newer", 3),
+    "agent:ops:direct:2": entry("its-own", 3),
+  };
   put("target", "sessions.json", JSON.stringify(there));
   const detected = await detectLegacyStateMigrations({ cfg, env });
   const { changes, warnings } = await runLegacyStateMigrations({ detected, now: () => 1 });
   assert.deepEqual(loadSessionStore(targetStore), {
     "agent:ops:direct:1": entry("newer", 3),
+    "agent:ops:direct:2": entry("its-own", 3),
     "agent:ops:main": entry("newer-main", 9),
     "agent:ops:subagent:x": entry("sub", 1, { sessionFile: path.join(targetDir, "odd.jsonl") }),
     "agent:ops:whatsapp:group:7@g.us": entry("group", 1),

@@ -64,6 +64,32 @@ test("at most 64 stores stay open: the one that was not used for longest is clos
   });
 });
 
+test("out of file handles: idle stores give theirs back, to writes and to reads", async (context) => {
+  const { folder, port, logged } = makePlace(context);
+  const pathOf = (at: number) => path.join(folder, `f${at}.json`);
+  const write = (at: number) => saveSessionStore(pathOf(at), { [key]: entry(`${at}`) });
+  await write(0);
+  await write(1);
+  // As if the system gave no more: until something is closed, nothing is opened.
+  let isOut = false;
+  const [openRoot, closeDirectory] = [port.openRoot.bind(port), port.closeDirectory.bind(port)];
+  port.openRoot = (directoryPath) => {
+    if (isOut) throw Object.assign(new Error("too many"), { code: "EMFILE" });
+    return openRoot(directoryPath);
+  };
+  port.closeDirectory = (directory) => {
+    isOut = false;
+    closeDirectory(directory);
+  };
+  isOut = true;
+  await write(2);
+  assert.ok(logged.includes("out of file handles: 2 idle session stores are closed"));
+  await closeSessionStores();
+  for (const at of [0, 1]) assert.equal(loadSessionStore(pathOf(at))[key]?.sessionId, `${at}`);
+  isOut = true;
+  assert.equal(loadSessionStore(pathOf(2))[key]?.sessionId, "2");
+});
+
 test("a write looks once at the gateway's configuration, and reads it only after it changed", async (context) => {
   const { folder, storePath, port } = makePlace(context);
   const file = path.join(folder, "openclaw.json");

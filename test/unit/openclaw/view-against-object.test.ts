@@ -6,7 +6,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { loadSessionStore, type SessionEntry, updateSessionStore } from "../../../src/openclaw/index.js";
+import {
+  closeSessionStores,
+  loadSessionStore,
+  type SessionEntry,
+  updateSessionStore,
+} from "../../../src/openclaw/index.js";
 import { makePlace } from "./store-support.js";
 
 type Plain = Record<string, Record<string, unknown>>;
@@ -175,9 +180,13 @@ test("concurrent callbacks lose nothing: every count counts, every field stays, 
   });
   let run = 0;
   await fc.assert(
-    fc.asyncProperty(fc.array(callback, { minLength: 2, maxLength: 6 }), async (callbacks) => {
+    fc.asyncProperty(fc.array(callback, { minLength: 2, maxLength: 6 }), fc.boolean(), async (callbacks, areThere) => {
       run += 1;
       const storePath = `${folder}/c${run}.json`;
+      const there = areThere ? ["a", "b", "c"] : [];
+      await updateSessionStore(storePath, (store) => {
+        for (const key of there) store[key] = { sessionId: key, updatedAt: 1, count: 5 } as SessionEntry;
+      });
       const count = (store: Record<string, SessionEntry>, key: string, field: string) => {
         store[key] ??= { sessionId: key, updatedAt: 1 };
         const entry = store[key];
@@ -201,6 +210,7 @@ test("concurrent callbacks lose nothing: every count counts, every field stays, 
         }),
       );
       const expected: Record<string, Record<string, number>> = {};
+      for (const key of there) expected[key] = { count: 5 };
       const add = (key: string, field: string) => {
         expected[key] ??= {};
         expected[key][field] = (expected[key][field] ?? 0) + 1;
@@ -235,6 +245,8 @@ test("a view that its callback keeps: what is changed in it later is written now
   entry.label = "later";
   kept.a!.origin!.label = "later";
   kept.c = { sessionId: "c", updatedAt: 1 };
+  // Also when the version that it began with is gone.
+  await closeSessionStores();
   assert.equal(kept.b?.sessionId, "b");
   assert.deepEqual(loadSessionStore(storePath), {
     a: { sessionId: "a", updatedAt: 1, origin: { label: "x" }, label: "committed" },
