@@ -40,7 +40,9 @@ export async function updateSession(
     let operation: WriteOperation | undefined;
     let failure: { error: unknown } | undefined;
     try {
-      const returned = await runCallerFunction(context, () => fn(current?.entry), options.signal, "update");
+      const given = runCallerFunction(context, () => fn(current?.entry), options.signal, "update");
+      // Awaiting what is no promise would cost every update another turn of the microtasks.
+      const returned = given instanceof Promise ? await given : given;
       if (returned !== undefined) {
         operation =
           current === undefined

@@ -1,6 +1,7 @@
 /**
  * Looks after the legacy file beside an open store: a program that knows nothing of us may write one at any time. At
- * opening, and at each commit - one `stat` - it is noticed, merged in the background, and reported.
+ * opening, and after each commit - one `stat`, which commits of one turn of the event loop share - it is noticed, merged
+ * in the background, and reported.
  *
  * Promises: no commit waits for a merge or fails because of one; one merge at a time in a handle; a file that could not
  * be merged is not tried again until it changes. What goes wrong is a warning: the file stays where it is.
@@ -34,6 +35,8 @@ export class LegacyWatch implements Companion {
   private seen: FileStat | undefined;
   /** There was a commit while a merge was running - its own, perhaps -, so the file may be another one by now. */
   private mustLookAgain = false;
+  /** The last of the commits that nobody has looked after yet. */
+  private unseenCommit: Promise<unknown> | undefined;
   private isSettled = false;
   /** Until it is merged. */
   private lateBackup: string | undefined;
@@ -68,13 +71,22 @@ export class LegacyWatch implements Companion {
   }
 
   noteCommit(committed: Promise<unknown>): void {
-    this.look(committed);
+    const isPlanned = this.unseenCommit !== undefined;
+    this.unseenCommit = committed;
+    if (!isPlanned && !this.isSettled) void this.port.yieldToEventLoop().then(() => this.lookAfterCommits());
   }
 
   async settle(): Promise<void> {
+    this.lookAfterCommits();
     this.isSettled = true;
     await this.running;
     this.port.closeDirectory(this.parent);
+  }
+
+  private lookAfterCommits(): void {
+    const committed = this.unseenCommit;
+    this.unseenCommit = undefined;
+    if (committed !== undefined) this.look(committed);
   }
 
   private look(committed?: Promise<unknown>): void {
@@ -85,7 +97,7 @@ export class LegacyWatch implements Companion {
     }
     let there: FileStat | undefined;
     try {
-      // Before every commit: the short cut says that nothing is there, or the descriptor what.
+      // Nearly always there is nothing: the short cut says that nothing is there, or the descriptor what.
       if (this.port.statAtPath && this.port.statAtPath(this.parent, this.location.legacyName) === undefined) return;
       there = this.port.statName(this.parent, this.location.legacyName);
     } catch {

@@ -34,11 +34,13 @@ export function privatizeEntry(value: unknown, limits: ValueLimits): FrozenEntry
  * equal to those of `base`; `patch.ts` compares them.
  */
 export function privatizeChanges(value: unknown, base: FrozenEntry, limits: ValueLimits): PrivateFields {
-  const copier = new Copier(limits);
-  const next = copier.plainObject(value);
+  const next = isPlainObject(value) ? value : new Copier(limits).plainObject(value);
   const changed: Record<string, unknown> = {};
   let absent: Set<string> | undefined;
   let shared = 0;
+  /** Of the changed fields: what to look into or to measure, which most changes have nothing of. */
+  let hasOthers = false;
+  let characters = 0;
   for (const name of Object.keys(next)) {
     const field = next[name];
     if (field === undefined) {
@@ -49,14 +51,20 @@ export function privatizeChanges(value: unknown, base: FrozenEntry, limits: Valu
       shared++;
     } else {
       if (Object.hasOwn(base, name)) shared++;
-      setField(changed, name, field);
+      // 0 may be -0, which JSON does not tell from it.
+      setField(changed, name, field === 0 ? 0 : field);
+      if (typeof field === "string") characters += field.length;
+      else if (typeof field !== "boolean" && field !== null && !Number.isFinite(field)) hasOthers = true;
     }
   }
-  const set = copier.fieldsOf(next, changed);
+  const isSimple = !hasOthers && characters <= limits.entryBytes;
+  const set = isSimple ? Object.freeze(changed) : new Copier(limits).fieldsOf(next, changed);
   const names = Object.keys(base);
-  if (shared === names.length) return { set, unset: [] };
+  if (shared === names.length) return { set, unset: noNames };
   return { set, unset: names.filter((name) => absent?.has(name) || !Object.hasOwn(next, name)) };
 }
+
+const noNames: readonly string[] = Object.freeze([]);
 
 export interface PrivateFields {
   readonly set: FrozenEntry;
@@ -193,11 +201,8 @@ class Copier {
   plainObject(value: unknown): Record<string, unknown> {
     if (typeof value !== "object" || value === null) this.#refuse(`is ${describe(value)}, not an object`);
     if (Array.isArray(value)) this.#refuse("is an array, not an object");
-    const prototype = Object.getPrototypeOf(value);
-    if (prototype !== Object.prototype && prototype !== null) {
-      this.#refuse(`is ${describe(value)}, not a plain JSON object`);
-    }
-    return value as Record<string, unknown>;
+    if (!isPlainObject(value)) this.#refuse(`is ${describe(value)}, not a plain JSON object`);
+    return value;
   }
 
   #container(source: object): object {
@@ -310,6 +315,13 @@ class Copier {
     const path = last === undefined ? this.#path : [...this.#path, last];
     throw new SessionStoreError("invalid_entry", `${formatPath(path)} ${problem}`);
   }
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // An array whose prototype was replaced is still an array.
+  return (prototype === Object.prototype || prototype === null) && !Array.isArray(value);
 }
 
 function withoutUndefined(source: Record<string, unknown>): Record<string, unknown> {

@@ -59,7 +59,9 @@ export function effectiveFields(
   fields: { readonly set: FrozenEntry; readonly unset: readonly string[] },
 ): { readonly set: FrozenEntry; readonly unset: readonly string[] } | undefined {
   const names = Object.keys(fields.set);
-  const changed = names.filter((name) => !Object.hasOwn(entry, name) || !jsonEqual(entry[name], fields.set[name]));
+  const changes = (name: string) => !Object.hasOwn(entry, name) || !jsonEqual(entry[name], fields.set[name]);
+  if (names.length > 0 && fields.unset.length === 0 && names.every(changes)) return fields;
+  const changed = names.filter(changes);
   const unset = fields.unset.length === 0 ? nothing : fields.unset.filter((name) => Object.hasOwn(entry, name));
   if (changed.length === 0 && unset.length === 0) return undefined;
   if (changed.length === names.length) return { set: fields.set, unset };

@@ -14,8 +14,12 @@ export function checksumOf(bytes: Uint8Array | string): string {
   return digitsOf(crc32(bytes));
 }
 
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+/** Half of all sums do not fit into the engine's small integers, and for those `toString(16)` is slow. */
 function digitsOf(sum: number): string {
-  return sum.toString(16).padStart(8, "0");
+  const [first, second] = [hexOfByte[sum >>> 24] as string, hexOfByte[(sum >>> 16) & 255] as string];
+  return first + second + (hexOfByte[(sum >>> 8) & 255] as string) + (hexOfByte[sum & 255] as string);
 }
 
 /** The line of a pretty JSON document that holds its checksum; `text` must contain it exactly so. */

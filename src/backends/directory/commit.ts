@@ -17,6 +17,7 @@ import type {
   Generation,
   Operation,
   Versioned,
+  VersionToken,
 } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { Pace } from "../../fs/pace.js";
@@ -187,8 +188,9 @@ export class Committer {
         actor: request.actor,
         reason: request.reason,
       });
-      this.rememberResults(request, record);
-      this.acknowledge(pending, record);
+      const token = formatToken(record, this.view.files.manifest.incarnation);
+      this.rememberResults(request, record, token);
+      this.acknowledge(pending, record, token);
     } catch (error) {
       pending.reject(this.translate(error));
       return;
@@ -212,7 +214,7 @@ export class Committer {
     if (operation.type === "remove") return operation;
     const { key, set, unset, generations } = operation;
     // P14: each patch names the version it is made on; the expectation was just found to hold.
-    const base = Number.parseInt(request.expected.get(key) as string, 10);
+    const base = this.view.currentVersion(key);
     return { type: "patch", key, base, set: set as JsonObject, unset, generations };
   }
 
@@ -235,25 +237,20 @@ export class Committer {
   }
 
   /** The store computed the results of patches already. */
-  private rememberResults({ operations, expected }: CommitRequest, record: CommitRecord): void {
+  private rememberResults({ operations, expected }: CommitRequest, record: CommitRecord, token: VersionToken): void {
     for (const operation of operations) {
       if (operation.type !== "patch") continue;
       const { key, entry } = operation;
       const base = this.view.cache.get(key);
-      const isBase =
-        base !== undefined && formatToken(base, this.view.files.manifest.incarnation) === expected.get(key);
+      const isBase = base?.versioned !== undefined && base.versioned.version === expected.get(key);
       // An earlier list that is no longer in memory is read again by who needs it.
       if (operation.generations === undefined && !isBase) continue;
-      const generations = operation.generations ?? base?.generations;
-      this.view.remember(key, { version: record.version, record: record.record, entry, generations }, record);
+      this.view.remember(key, { entry, generations: operation.generations ?? base?.generations }, record, token);
     }
   }
 
-  private acknowledge(pending: PendingCommit, record: CommitRecord): void {
-    const result: CommitResult = {
-      status: "committed",
-      version: formatToken(record, this.view.files.manifest.incarnation),
-    };
+  private acknowledge(pending: PendingCommit, record: CommitRecord, version: VersionToken): void {
+    const result: CommitResult = { status: "committed", version };
     if (this.options.durabilityMode === "interval") {
       this.options.onUnsynced();
       // A caller that awaits one commit after the other never lets the event loop run: syncs and checkpoints would

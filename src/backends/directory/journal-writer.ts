@@ -47,9 +47,11 @@ export class JournalWriter {
     const startsSegment = segment.offset === 0;
     const { operations, commitId, actor, reason } = fields;
     const { timeMs, writer, durable } = this.common();
-    // Spelled out, here and below: objects put together by spreading cost more than all the rest of a commit.
-    const commit = {
+    // Spelled out: objects put together by spreading cost more than all the rest of a commit.
+    const record = {
+      type: "commit" as const,
       version: view.last.version + 1,
+      record: "",
       timeMs,
       writer,
       durable,
@@ -60,23 +62,9 @@ export class JournalWriter {
       reason,
       operations,
     };
-    const encoded = encodeCommit(commit);
+    const encoded = encodeCommit(record);
     this.append(segment, encoded, this.recordBytesMax);
-    const { version, store, previousRecord } = commit;
-    const record: CommitRecord = {
-      type: "commit",
-      version,
-      record: encoded.record,
-      timeMs,
-      writer,
-      durable,
-      store,
-      previousRecord,
-      commitId,
-      actor,
-      reason,
-      operations,
-    };
+    record.record = encoded.record;
     view.applyCommit(segment, record, encoded.bytes.byteLength);
     return record;
   }

@@ -11,12 +11,12 @@
  * line.
  */
 
-import type { Versioned } from "../../contract.js";
+import type { FrozenEntry, Generation, Versioned, VersionToken } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
 import { hasCode } from "../../fs/port.js";
 import { estimateJsonBytes } from "../../sessions/entry-value.js";
-import { estimateGenerationBytes, presentGenerations } from "../../sessions/generations.js";
+import { estimateGenerationBytes } from "../../sessions/generations.js";
 import { type CachedEntry, EntryCache } from "./entries/cache.js";
 import { hasCommits, type LiveSegment, newSegment } from "./journal/live-segment.js";
 import { BaseMismatchError, type BaseState, frozenEntryOf, type KeyChange, materialise } from "./journal/overlay.js";
@@ -366,8 +366,19 @@ export class View {
   /** The token of what the session is now, or `null` when it does not exist. */
   currentToken(key: string): string | null {
     const change = this.latestChange(key);
-    if (change) return change.type === "remove" ? null : formatToken(change, this.incarnation);
+    if (change) {
+      if (change.type === "remove") return null;
+      // The very string that readers were given, if it is still here: comparing it with itself costs nothing.
+      const cached = this.cache.peek(key);
+      if (cached?.versioned !== undefined && cached.version === change.version) return cached.versioned.version;
+      return formatToken(change, this.incarnation);
+    }
     return this.load(key).versioned?.version ?? null;
+  }
+
+  /** The number of the commit that changed the session last. */
+  currentVersion(key: string): number {
+    return (this.latestChange(key) ?? this.load(key)).version;
   }
 
   private load(key: string): CachedEntry {
@@ -409,11 +420,15 @@ export class View {
   }
 
   /** Keeps a state that this process has put together already, so that nobody has to do it again. */
-  remember(key: string, state: BaseState, stamp: CommitStamp): CachedEntry {
+  remember(
+    key: string,
+    state: Pick<BaseState, "entry" | "generations">,
+    stamp: CommitStamp,
+    token = formatToken(stamp, this.incarnation),
+  ): CachedEntry {
     const { entry, generations } = state;
     const { version, record } = stamp;
-    const token = formatToken(stamp, this.incarnation);
-    const versioned = entry && { entry, version: token, ...presentGenerations(generations) };
+    const versioned = entry && versionedOf(entry, token, generations);
     const bytes = entry === undefined ? 0 : estimateJsonBytes(entry) + estimateGenerationBytes(generations);
     const cached: CachedEntry = { version, record, entry, generations, versioned, bytes };
     this.cache.set(key, cached);
@@ -446,4 +461,12 @@ export class View {
     this.last = originStamp;
     this.cache.clear();
   }
+}
+
+function versionedOf(
+  entry: FrozenEntry,
+  version: VersionToken,
+  generations: readonly Generation[] | undefined,
+): Versioned {
+  return generations?.length ? { entry, version, generations } : { entry, version };
 }

@@ -32,17 +32,29 @@ export class EntryCache {
     return found;
   }
 
+  /** What is held for a key, without counting as a use. */
+  peek(key: string): CachedEntry | undefined {
+    return this.entries.get(key);
+  }
+
   /** The version held for a key, without counting as a use. */
   peekVersion(key: string): number | undefined {
     return this.entries.get(key)?.version;
   }
 
   set(key: string, entry: CachedEntry): void {
-    this.delete(key);
     const cost = entry.bytes + overheadBytes;
+    const replaced = this.entries.get(key);
+    // As in `get`: while there is room, what is replaced keeps its place, because a deletion leaves a hole in the map.
+    if (replaced !== undefined && (cost > this.bytesMax || this.usedBytes > this.bytesMax / 2)) this.delete(key);
+    else if (replaced !== undefined) this.usedBytes -= replaced.bytes + overheadBytes;
     if (cost > this.bytesMax) return;
     this.entries.set(key, entry);
     this.usedBytes += cost;
+    if (this.usedBytes > this.bytesMax) this.makeRoom();
+  }
+
+  private makeRoom(): void {
     for (const oldest of this.entries.keys()) {
       if (this.usedBytes <= this.bytesMax) break;
       this.delete(oldest);

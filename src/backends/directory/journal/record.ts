@@ -120,19 +120,20 @@ export interface EncodedRecord {
   readonly record: string;
 }
 
+/** Put together as text: an object made only to be written as JSON costs as much again as the writing. */
 export function encodeCommit(commit: Omit<CommitRecord, "type" | "record">): EncodedRecord {
-  return encodeLine({
-    version: commit.version,
-    time: commit.timeMs,
-    writer: commit.writer,
-    durable: commit.durable,
-    store: commit.store,
-    previousRecord: commit.previousRecord,
-    commitId: commit.commitId,
-    actor: commit.actor,
-    reason: commit.reason,
-    operations: commit.operations.map(operationFields),
-  });
+  let text = `{"version":${commit.version},"time":${commit.timeMs},"writer":${JSON.stringify(commit.writer)},"durable":${commit.durable}`;
+  if (commit.store !== undefined) text += `,"store":${JSON.stringify(commit.store)}`;
+  if (commit.previousRecord !== undefined) text += `,"previousRecord":${JSON.stringify(commit.previousRecord)}`;
+  if (commit.commitId !== undefined) text += `,"commitId":${JSON.stringify(commit.commitId)}`;
+  if (commit.actor !== undefined) text += `,"actor":${JSON.stringify(commit.actor)}`;
+  if (commit.reason !== undefined) text += `,"reason":${JSON.stringify(commit.reason)}`;
+  let separator = ',"operations":[';
+  for (const operation of commit.operations) {
+    text += separator + operationText(operation);
+    separator = ",";
+  }
+  return encodeText(`${text}]`);
 }
 
 export function encodeSeal(seal: Omit<SealRecord, "type">): EncodedRecord {
@@ -169,27 +170,32 @@ export function encodeCarry(carry: Omit<CarryRecord, "type">): EncodedRecord {
   });
 }
 
-function operationFields(operation: RecordOperation): JsonObject {
+function operationText(operation: RecordOperation): string {
+  const key = JSON.stringify(operation.key);
   switch (operation.type) {
     case "put": {
-      const { key, entry, generations, trashPrevious } = operation;
-      return { put: key, entry, ...presentGenerations(generations), ...(trashPrevious ? { trashPrevious } : {}) };
+      const { entry, generations, trashPrevious } = operation;
+      const list = generations?.length ? `,"generations":${JSON.stringify(generations)}` : "";
+      return `{"put":${key},"entry":${JSON.stringify(entry)}${list}${trashPrevious ? ',"trashPrevious":true' : ""}}`;
     }
     case "patch": {
-      const fields: JsonObject = { patch: operation.key, base: operation.base, set: operation.set };
-      if (operation.unset.length > 0) fields.unset = operation.unset;
-      if (operation.generations !== undefined) fields.generations = operation.generations;
-      return fields;
+      const { base, set, unset, generations } = operation;
+      const gone = unset.length > 0 ? `,"unset":${JSON.stringify(unset)}` : "";
+      const list = generations === undefined ? "" : `,"generations":${JSON.stringify(generations)}`;
+      return `{"patch":${key},"base":${base},"set":${JSON.stringify(set)}${gone}${list}}`;
     }
     case "remove":
-      return operation.purge ? { remove: operation.key, purge: true } : { remove: operation.key };
+      return operation.purge ? `{"remove":${key},"purge":true}` : `{"remove":${key}}`;
   }
 }
 
 function encodeLine(fields: JsonObject): EncodedRecord {
-  const json = JSON.stringify(fields);
-  // The closing brace gives way to the checksum field.
-  const bytes = Buffer.from(`${json.slice(0, -1)}${checksumField}00000000"}\n`, "utf8");
+  return encodeText(JSON.stringify(fields).slice(0, -1));
+}
+
+/** `text` is the record's JSON but for its closing brace, which gives way to the checksum field. */
+function encodeText(text: string): EncodedRecord {
+  const bytes = Buffer.from(`${text}${checksumField}00000000"}\n`, "utf8");
   const bodyBytes = bytes.byteLength - 1 - checksumTailBytes;
   const record = checksumOf(bytes.subarray(0, bodyBytes));
   bytes.write(record, bodyBytes + checksumField.length, 8, "latin1");
