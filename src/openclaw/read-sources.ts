@@ -5,7 +5,7 @@
  */
 
 import type { ReadPoint } from "../backends/directory/read-point.js";
-import type { FrozenEntry, VersionToken } from "../contract.js";
+import type { FrozenEntry, Generation, VersionToken } from "../contract.js";
 import { defaultLimits } from "../limits.js";
 import { privatizeEntry } from "../sessions/entry-value.js";
 import { keyProblem } from "../sessions/keys.js";
@@ -15,6 +15,7 @@ export interface StoredSession {
   readonly entry: FrozenEntry;
   /** Undefined in a legacy file. */
   readonly version: VersionToken | undefined;
+  readonly generations?: readonly Generation[] | undefined;
 }
 
 export interface ReadSource {

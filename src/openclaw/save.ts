@@ -8,6 +8,7 @@ import type { FrozenEntry } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
 import { defaultLimits } from "../limits.js";
 import { nowMs } from "./ambient.js";
+import { budgetReferences } from "./budget-references.js";
 import { maintenanceOf } from "./configured-maintenance.js";
 import { enforceSessionDiskBudget, type SessionDiskBudgetSweepResult } from "./disk-budget.js";
 import { type SessionChange, toChanges } from "./entry-changes.js";
@@ -155,12 +156,15 @@ async function maintainInPlace(shared: SharedStore, store: Store, opts: SaveSess
   let diskBudget: SessionDiskBudgetSweepResult | null = null;
   const evicted = new Set<string>();
   try {
+    const { referencedFiles, hasUnread } =
+      config.maxDiskBytes === null ? { referencedFiles: undefined, hasUnread: false } : budgetReferences(shared);
     diskBudget = await enforceSessionDiskBudget({
       store,
       storePath: shared.storePath,
       ...(activeSessionKey === undefined ? {} : { activeSessionKey }),
       maintenance: config,
-      warnOnly: config.mode === "warn",
+      warnOnly: config.mode === "warn" || hasUnread,
+      ...(referencedFiles === undefined ? {} : { referencedFiles }),
       log: { info: logInfo, warn: logWarning },
       onEvicted: ({ key }) => evicted.add(normalizeStoreSessionKey(key)),
     });

@@ -13,6 +13,7 @@ import type { Backend, Operation, VersionToken } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
 import { nowMs } from "./ambient.js";
 import { archiveRemovedSessionTranscripts, cleanupArchivedSessionTranscripts } from "./archives.js";
+import { type BudgetReferences, budgetReferences } from "./budget-references.js";
 import { maintenanceOf } from "./configured-maintenance.js";
 import { enforceSessionDiskBudget, type SessionDiskBudgetSweepResult } from "./disk-budget.js";
 import { normalizeStoreSessionKey } from "./key-normalization.js";
@@ -295,6 +296,11 @@ async function sweepDiskBudget(
   if (opts.onMaintenanceApplied === undefined && !isDue(shared, "budget")) return null;
   const evicted: string[] = [];
   let store: Store | undefined;
+  let references: BudgetReferences | undefined;
+  const look = () => {
+    references ??= budgetReferences(shared);
+    return references;
+  };
   const result = await enforceSessionDiskBudget({
     // What a directory takes is measured without a look at a session; only when one has to go are they read.
     get store() {
@@ -304,7 +310,12 @@ async function sweepDiskBudget(
     storePath: shared.storePath,
     ...(opts.activeSessionKey === undefined ? {} : { activeSessionKey: opts.activeSessionKey }),
     maintenance: config,
-    warnOnly: config.mode === "warn",
+    get warnOnly() {
+      return config.mode === "warn" || look().hasUnread;
+    },
+    get referencedFiles() {
+      return look().referencedFiles;
+    },
     log: { info: logInfo, warn: logWarning },
     onEvicted: ({ key }) => evicted.push(key),
   });

@@ -400,3 +400,42 @@ test("resetArchiveRetention false: reset archives stay for ever", async (context
   assert.equal(left.length, 2);
   assert.ok(left.includes(name));
 });
+
+for (const way of ["a save", "an update"]) {
+  const write = (storePath: string, maintenanceConfig: ReturnType<typeof resolveMaintenanceConfigFromInput>) =>
+    way === "a save"
+      ? saveSessionStore(storePath, loadSessionStore(storePath), { maintenanceConfig })
+      : updateSessionStore(storePath, () => {}, { maintenanceConfig });
+  const settings = { mode: "enforce", pruneAfter: "1000000d", maxDiskBytes: 6_000, highWaterBytes: 6_000 } as const;
+
+  test(`better: the disk budget of ${way} takes no transcript of an earlier generation for an orphan`, async (context) => {
+    const { storePath, folder } = makePlace(context);
+    await saveSessionStore(storePath, { [key]: entry("before") });
+    await saveSessionStore(storePath, { [key]: entry("now") });
+    for (const name of ["before", "now", "orphan"])
+      writeFileSync(path.join(folder, `${name}.jsonl`), "x".repeat(1_000));
+    writeFileSync(path.join(folder, "a.jsonl.deleted.2026-01-01T00-00-00Z"), "x".repeat(20_000));
+    await write(
+      storePath,
+      resolveMaintenanceConfigFromInput({ ...settings, maxDiskBytes: 2_000, highWaterBytes: 2_000 }),
+    );
+    const left = readdirSync(folder).filter((name) => name.includes(".jsonl"));
+    assert.deepEqual(
+      left.filter((name) => name !== "now.jsonl"),
+      ["before.jsonl"],
+    );
+  });
+
+  test(`better: beside a damaged session the disk budget of ${way} frees nothing`, async (context) => {
+    const { storePath, folder } = makePlace(context);
+    await saveSessionStore(storePath, { [key]: entry("damaged"), b: entry("b") });
+    await closeSessionStores();
+    const file = path.join(folder, "sessions.d", "entries", `session-${Buffer.from(key).toString("base64url")}.json`);
+    writeFileSync(file, "{ torn");
+    for (const name of ["damaged", "b", "orphan"]) writeFileSync(path.join(folder, `${name}.jsonl`), "x".repeat(9_000));
+    await write(storePath, resolveMaintenanceConfigFromInput(settings));
+    const left = readdirSync(folder).filter((name) => name.includes(".jsonl"));
+    assert.deepEqual(left.sort(), ["b.jsonl", "damaged.jsonl", "orphan.jsonl"]);
+    assert.deepEqual(Object.keys(loadSessionStore(storePath)), ["b"]);
+  });
+}
