@@ -3,6 +3,7 @@
  * stderr, with exit code 1; every other failure as all our commands tell it.
  */
 
+import { SessionStoreError } from "../errors.js";
 import {
   resolveAllAgentSessionStoreTargets,
   resolveSessionStoreTargets,
@@ -45,6 +46,17 @@ export async function selectTargets(
   if (configPath !== undefined || !allAgents) return selected;
   const found = await resolveAllAgentSessionStoreTargets(cfg);
   return found.length > 0 ? found : selected;
+}
+
+/** One of several stores that could not be worked on: the others still get their answer. */
+export interface StoreFailure extends SessionStoreTarget {
+  code: string;
+  message: string;
+}
+
+export function toStoreFailure(target: SessionStoreTarget, error: unknown): StoreFailure {
+  const { code, message } = error instanceof SessionStoreError ? error : { code: "internal", message: `${error}` };
+  return { ...target, code, message };
 }
 
 /** Runs a command to its exit code. */

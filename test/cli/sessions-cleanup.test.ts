@@ -303,6 +303,14 @@ test("several stores: one document, and flags may stand before or after the word
   assert.deepEqual([status, stderr], [1, "--agent and --all-agents cannot be used together\n"]);
 });
 
+test("one target is the object itself, also with --all-agents; its text names no agent", async (context) => {
+  const state = makeState(context, { ...maintenance({ mode: "enforce" }), agents: { list: [{ id: "main" }] } });
+  await fill(state, [1, 31]);
+  const { agentId, pruned, stores } = state.json("--all-agents", "--dry-run");
+  assert.deepEqual([agentId, pruned, stores], ["main", 1, undefined]);
+  assert.match(state.run("--all-agents", "--dry-run").stdout, /^Session store: /);
+});
+
 test("a store that fails does not keep the others from being cleaned up", async (context) => {
   const config = { ...maintenance({ mode: "enforce" }), agents: { list: [{ id: "bad" }, { id: "main" }] } };
   const state = makeState(context, config);
@@ -314,6 +322,19 @@ test("a store that fails does not keep the others from being cleaned up", async 
   const { stores, errors } = JSON.parse(stdout);
   assert.equal(status, 1);
   assert.deepEqual([errors[0].agentId, errors[0].code, stores[0].pruned], ["bad", "invalid_legacy", 1]);
+  assert.match(state.run("--all-agents").stdout, /^Agent: main\nSession store: /, "several were asked for");
+});
+
+test("a store whose name is not *.json is previewed, and cleaning it up is refused with the reason", (context) => {
+  const state = makeState(context, maintenance({ mode: "enforce" }));
+  const store = path.join(state.folder, "store");
+  writeFileSync(store, JSON.stringify({ old: { sessionId: "1", updatedAt: 1 } }));
+  assert.equal(state.json("--store", store, "--dry-run").pruned, 1);
+  const { status, stdout } = state.run("--store", store, "--json");
+  const { error } = JSON.parse(stdout);
+  assert.deepEqual([status, error.code], [1, "legacy_store"]);
+  assert.match(error.message, /Name it \*\.json/);
+  assert.ok(existsSync(store));
 });
 
 test("a setting that means nothing turns its own rule off, never another one on", async (context) => {

@@ -255,6 +255,22 @@ test("a legacy file that cannot be understood is an error, not an empty list", (
   assert.deepEqual(fingerprint(directory), before);
 });
 
+test("a store that cannot be understood hides no other: the others are listed, and it is named", async (context) => {
+  const { run, storeOf } = makeState(context, agents);
+  await writeDirectory(storeOf("main"), { "agent:main:main": { updatedAt: 1 } });
+  mkdirSync(path.dirname(storeOf("ops")), { recursive: true });
+  writeFileSync(storeOf("ops"), "{bad");
+  const json = run("--all-agents", "--json");
+  const { count, sessions, errors, stores } = JSON.parse(json.stdout);
+  assert.deepEqual([json.status, count, stores.length, sessions[0].key], [1, 1, 2, "agent:main:main"]);
+  const [{ agentId, storePath, code }] = errors;
+  assert.deepEqual([agentId, storePath, code], ["ops", storeOf("ops"), "invalid_legacy"]);
+  const text = run("--all-agents");
+  assert.equal(text.status, 1);
+  assert.match(text.stdout, /^Session stores: 2 \(main, ops\)\nSessions listed: 1\n.*\nmain /);
+  assert.match(text.stderr, /\[invalid_legacy\]/);
+});
+
 test("an active directory store of OpenClaw is listed, and not taken over", (context) => {
   const { run, storeOf, directory } = makeState(context);
   const store = storeOf("main").replace(/\.json$/, ".d");

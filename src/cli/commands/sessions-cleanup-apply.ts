@@ -1,13 +1,15 @@
 /** The real run of `sessiondir sessions cleanup`: makes the plan of the dry run and carries it out by ordinary commits. */
 
+import { parseStoreLocation } from "../../backends/directory/layout.js";
 import { SessionStoreError } from "../../errors.js";
 import { openSessionStore } from "../../open.js";
 import { applyCleanup } from "../../openclaw/cleanup-apply.js";
 import type { CleanupPlan } from "../../openclaw/cleanup-plan.js";
 import { formatSessionMaintenanceWarning, getActiveSessionMaintenanceWarning } from "../../openclaw/maintenance.js";
 import type { SessionStoreTarget } from "../../openclaw/targets.js";
+import { shellWord } from "../../shell-word.js";
 import { findForm, visitStore } from "../openclaw-stores.js";
-import { quoteForShell, warnings } from "../store-access.js";
+import { warnings } from "../store-access.js";
 import { startProgress } from "../terminal.js";
 import {
   earlierTranscripts,
@@ -29,7 +31,10 @@ export async function apply(run: Run, target: SessionStoreTarget): Promise<Previ
   const planned = await plan(run, target.storePath, reading, extentOf(run), referencedFiles);
   tellWarnings(run, target.storePath, reading, planned);
   // The first change takes a legacy file over; one that was rolled back stays as it is, and has no trash.
-  if (planned.wouldMutate) return applyToDirectory(run, target);
+  if (planned.wouldMutate) {
+    if (parseStoreLocation(target.storePath) === undefined) throw staysSingleFile(target.storePath);
+    return applyToDirectory(run, target);
+  }
   return unchanged(run, target, planned);
 }
 
@@ -51,7 +56,16 @@ function legacyIsReadOnly(storePath: string): SessionStoreError {
     operation: "clean up the store",
     path: storePath,
     onDisk: "Nothing was changed.",
-    nextStep: `It was rolled back. Take it over first: sessiondir migrate --force --store ${quoteForShell(storePath)} (see what would go with --dry-run).`,
+    nextStep: `It was rolled back. Take it over first: sessiondir migrate --force --store ${shellWord(storePath)} (see what would go with --dry-run).`,
+  });
+}
+
+function staysSingleFile(storePath: string): SessionStoreError {
+  return new SessionStoreError("legacy_store", "sessions are to be removed from a single file, which has no trash", {
+    operation: "clean up the store",
+    path: storePath,
+    onDisk: "Nothing was changed.",
+    nextStep: "Name it *.json, so that it can be taken over; or leave it to the maintenance at each write.",
   });
 }
 

@@ -4,10 +4,10 @@ import { actionsHeader, actionsLine } from "../openclaw-rows.js";
 import { printLine, printNote, safeText } from "../terminal.js";
 import type { Preview, Run } from "./sessions-cleanup-run.js";
 
-export function printPlans(run: Run, results: readonly Preview[]): void {
+export function printPlans(run: Run, results: readonly Preview[], namesAgents: boolean): void {
   for (const [index, { summary, rows }] of results.entries()) {
     if (index > 0) printLine("");
-    if (results.length > 1) printLine(`Agent: ${safeText(summary.agentId)}`);
+    if (namesAgents) printLine(`Agent: ${safeText(summary.agentId)}`);
     printLine(`Session store: ${safeText(summary.storePath)}`);
     printLine(`Maintenance mode: ${summary.mode}`);
     const { beforeCount, afterCount, diskBudget } = summary;
@@ -33,10 +33,10 @@ export function printPlans(run: Run, results: readonly Preview[]): void {
   }
 }
 
-export function printApplied(results: readonly Preview[]): void {
+export function printApplied(results: readonly Preview[], namesAgents: boolean): void {
   for (const [index, { summary }] of results.entries()) {
     if (index > 0) printLine("");
-    if (results.length > 1) printLine(`Agent: ${safeText(summary.agentId)}`);
+    if (namesAgents) printLine(`Agent: ${safeText(summary.agentId)}`);
     printLine(`Session store: ${safeText(summary.storePath)}`);
     printLine(`Applied maintenance. Current entries: ${summary.appliedCount ?? 0}`);
   }

@@ -6,12 +6,17 @@
  */
 
 import type { Command } from "commander";
-import { SessionStoreError } from "../../errors.js";
 import type { SessionStoreTarget } from "../../openclaw/targets.js";
 import { exitFailed, reportFailure } from "../failures.js";
 import { cleanupRules, loadCommandConfig } from "../openclaw-config.js";
 import { newestFirst } from "../openclaw-rows.js";
-import { runForGateway, selectTargets, type TargetOptions } from "../openclaw-selectors.js";
+import {
+  runForGateway,
+  type StoreFailure,
+  selectTargets,
+  type TargetOptions,
+  toStoreFailure,
+} from "../openclaw-selectors.js";
 import { warnings } from "../store-access.js";
 import { printJson } from "../terminal.js";
 import { apply } from "./sessions-cleanup-apply.js";
@@ -53,10 +58,11 @@ async function cleanup(options: CleanupOptions): Promise<number> {
   const rules = cleanupRules(config.cfg, warnings.warn);
   const mode = options.enforce ? "enforce" : rules.mode;
   const run: Run = { cfg: config.cfg, rules, mode, options };
-  const several = targets.length > 1 || options.allAgents === true;
+  // Of one store its summary alone, also with --all-agents, as scripts know it.
+  const several = targets.length > 1;
   const work = options.dryRun ? preview : apply;
   const results: Preview[] = [];
-  const errors: { agentId: string; storePath: string; code: string; message: string }[] = [];
+  const errors: StoreFailure[] = [];
   for (const target of targets) {
     try {
       results.push(await work(run, target));
@@ -64,20 +70,19 @@ async function cleanup(options: CleanupOptions): Promise<number> {
       // With one store the failure is the whole answer; of several, the others still get theirs.
       if (!several) throw error;
       if (!options.json) reportFailure(error, false);
-      const { code, message } = error instanceof SessionStoreError ? error : { code: "internal", message: `${error}` };
-      errors.push({ ...target, code, message });
+      errors.push(toStoreFailure(target, error));
     }
   }
   if (options.json) printJson(toDocument(run, results, errors, several));
-  else if (options.dryRun) printPlans(run, results);
-  else printApplied(results);
+  else if (options.dryRun) printPlans(run, results, several);
+  else printApplied(results, several);
   return errors.length > 0 ? exitFailed : 0;
 }
 
 function toDocument(
   { mode, options }: Run,
   results: readonly Preview[],
-  errors: readonly object[],
+  errors: readonly StoreFailure[],
   several: boolean,
 ): object {
   const [first] = results;

@@ -6,11 +6,19 @@
 import type { Command } from "commander";
 import { nodePort } from "../../fs/node-port.js";
 import type { SessionStoreTarget } from "../../openclaw/targets.js";
+import { exitFailed, reportFailure } from "../failures.js";
 import { countOf } from "../format.js";
 import { type CommandConfig, loadCommandConfig } from "../openclaw-config.js";
 import { newestFirst, type SessionRow, sessionsHeader, sessionsLine, toRow } from "../openclaw-rows.js";
-import { runForGateway, SelectorError, selectTargets, type TargetOptions } from "../openclaw-selectors.js";
-import { readSessions } from "../openclaw-stores.js";
+import {
+  runForGateway,
+  SelectorError,
+  type StoreFailure,
+  selectTargets,
+  type TargetOptions,
+  toStoreFailure,
+} from "../openclaw-selectors.js";
+import { type FoundSession, readSessions } from "../openclaw-stores.js";
 import { warnings } from "../store-access.js";
 import { outputGone, printJson, printLine, printNote, safeText, startProgress } from "../terminal.js";
 import { defineSessionsCleanup } from "./sessions-cleanup.js";
@@ -51,10 +59,17 @@ async function list(options: SessionsOptions): Promise<number> {
   const config = loadCommandConfig(options.config);
   const targets = await selectTargets(config, options);
   const activeMinutes = parseActive(options.active);
-  const rows = newestFirst(await readRows(targets, config, activeMinutes, options.verbose ?? false));
-  if (options.json) printJson(toDocument(rows, targets, activeMinutes, options.allAgents ?? false));
+  const failures: StoreFailure[] = [];
+  const onFailure = (target: SessionStoreTarget, error: unknown) => {
+    // With one store the failure is the whole answer; of several, the others are listed.
+    if (!isCombined(targets, options.allAgents ?? false)) throw error;
+    if (!options.json) reportFailure(error, false);
+    failures.push(toStoreFailure(target, error));
+  };
+  const rows = newestFirst(await readRows(targets, config, activeMinutes, options.verbose ?? false, onFailure));
+  if (options.json) printJson(toDocument(rows, targets, activeMinutes, options.allAgents ?? false, failures));
   else printRows(rows, targets, activeMinutes, config, options.allAgents ?? false);
-  return 0;
+  return failures.length > 0 ? exitFailed : 0;
 }
 
 function parseActive(text: string | undefined): number | undefined {
@@ -71,30 +86,33 @@ async function readRows(
   { cfg }: CommandConfig,
   activeMinutes: number | undefined,
   isVerbose: boolean,
+  onFailure: (target: SessionStoreTarget, error: unknown) => void,
 ): Promise<SessionRow[]> {
   const nowMs = nodePort().nowMs();
   const activeSince = activeMinutes === undefined ? undefined : nowMs - activeMinutes * 60_000;
   const rows: SessionRow[] = [];
   const progress = startProgress("reading");
   try {
-    for (const { agentId, storePath } of targets) {
+    for (const target of targets) {
       if (outputGone.aborted) break;
-      let read = 0;
+      const { agentId, storePath } = target;
       let damaged = 0;
+      const found: SessionRow[] = [];
       const onDamaged = () => {
         damaged += 1;
       };
-      const form = await readSessions(
-        storePath,
-        ({ key, entry }) => {
-          read += 1;
-          if (read % 100 === 0) progress.update(read, read);
-          const row = toRow(key, entry, { agentId, nowMs, cfg });
-          if (activeSince === undefined || (row.updatedAt ?? 0) >= activeSince) rows.push(row);
-        },
-        { onDamaged },
-      );
-      if (isVerbose) printNote(`${safeText(storePath)}: ${formTexts[form]}, ${countOf(read, "session")}`);
+      const take = ({ key, entry }: FoundSession) => {
+        found.push(toRow(key, entry, { agentId, nowMs, cfg }));
+        if (found.length % 100 === 0) progress.update(found.length, found.length);
+      };
+      try {
+        const form = await readSessions(storePath, take, { onDamaged });
+        if (isVerbose) printNote(`${safeText(storePath)}: ${formTexts[form]}, ${countOf(found.length, "session")}`);
+      } catch (error) {
+        onFailure(target, error);
+        continue;
+      }
+      for (const row of found) if (activeSince === undefined || (row.updatedAt ?? 0) >= activeSince) rows.push(row);
       if (damaged > 0)
         warnings.warn(
           `${storePath}: ${countOf(damaged, "damaged session")} not listed; see sessiondir verify --store PATH`,
@@ -117,6 +135,7 @@ function toDocument(
   targets: readonly SessionStoreTarget[],
   activeMinutes: number | undefined,
   allAgents: boolean,
+  failures: readonly StoreFailure[],
 ): object {
   const combined = isCombined(targets, allAgents);
   return {
@@ -126,6 +145,7 @@ function toDocument(
     count: rows.length,
     activeMinutes: activeMinutes ?? null,
     sessions: rows,
+    ...(failures.length > 0 ? { errors: failures } : {}),
   };
 }
 
