@@ -1,7 +1,7 @@
 /** The change feed under what loses changes elsewhere: slow transactions, rollbacks, lost notifications, old cursors. */
 
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import pg from "pg";
 import { nodePort } from "../../src/fs/node-port.js";
@@ -148,6 +148,79 @@ test("a listener whose connection is ended goes on, and misses nothing", { skip 
   });
   await watch.return?.();
   await close();
+});
+
+test("without a listener nobody notifies, and a new one is told of what is committed right after it came", {
+  skip,
+}, async () => {
+  const { stores, storeName, close } = await openSeveral(2, { pollMs: 60_000 });
+  const [writer, reader] = stores as [(typeof stores)[0], (typeof stores)[0]];
+  await withClient(async (client) => {
+    const channel = `sessiondir_${createHash("sha256").update(storeName).digest("hex").slice(0, 16)}`;
+    let notified = 0;
+    client.on("notification", () => {
+      notified += 1;
+    });
+    await client.query(`LISTEN "${channel}"`);
+    for (let n = 0; n < 5; n++) await writer.update("a", () => ({ n }));
+    // Notifications come before the answer to the next statement.
+    await client.query("SELECT 1");
+    assert.equal(notified, 0);
+    // The writer has just seen that nobody listens, and goes on believing it for a moment.
+    const watch = reader.watch({ since: await reader.cursor() });
+    const next = watch.next();
+    while (!(await listens(client, storeName))) await new Promise((resolve) => setImmediate(resolve));
+    await writer.update("a", () => ({ n: 100 }));
+    assert.deepEqual((await next).value?.entry, { n: 100 });
+    // Later it knows.
+    for (let n = 101; notified === 0; n++) {
+      await writer.update("a", () => ({ n }));
+      await client.query("SELECT 1");
+    }
+    await watch.return?.();
+  });
+  await close();
+});
+
+async function listens(client: pg.Client, storeName: string): Promise<boolean> {
+  const { rowCount } = await client.query(
+    "SELECT 1 FROM sessiondir_lease WHERE store = $1 AND name = 'listeners' AND until_us > 0",
+    [storeName],
+  );
+  return rowCount === 1;
+}
+
+test("a watcher that may only read is told soon too, although no writer can know of it", { skip }, async () => {
+  const storeName = `feed-${randomUUID()}`;
+  const owner = await openSessionStore<AnyEntry>(await url(), { storeName });
+  await owner.update("a", () => ({ n: 0 }));
+  const role = `reader_${randomUUID().replaceAll("-", "")}`;
+  await withClient(async (client) => {
+    await client.query(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`);
+    await client.query(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`);
+    try {
+      const location = (await url()).replace(/\/\/[^@]*@/, `//${role}:secret@`);
+      const reader = await openSessionStore<AnyEntry>(location, {
+        storeName,
+        readOnly: true,
+        postgres: { pollMs: 60_000 },
+      });
+      const watch = reader.watch();
+      await reader.get("a");
+      for (let n = 1; n <= 3; n++) {
+        const next = watch.next();
+        await owner.update("a", () => ({ n }));
+        assert.deepEqual((await next).value?.entry, { n });
+      }
+      await watch.return?.();
+      await reader.close();
+      assert.equal(await listens(client, storeName), false);
+    } finally {
+      await client.query(`DROP OWNED BY ${role}`);
+      await client.query(`DROP ROLE ${role}`);
+    }
+  });
+  await owner.close();
 });
 
 test("a large entry is told whole, and one that was replaced meanwhile is told once, as it is", { skip }, async () => {

@@ -40,6 +40,7 @@ export class Committer {
   constructor(parts: CommitterParts) {
     this.#parts = parts;
     this.#together = new Together({
+      port: parts.port,
       pool: parts.pool,
       store: parts.store,
       lastThrough: (place) => this.#lastThrough(place),

@@ -177,6 +177,8 @@ export class Connection {
     ];
     // Plans with a name are made once: all of them go along a primary key.
     settings.push("SET plan_cache_mode = force_generic_plan");
+    // The small tables with much traffic too: read whole, they cost their dead rows.
+    settings.push("SET enable_seqscan = off");
     if (asynchronousCommit) settings.push("SET synchronous_commit = off");
     if (readOnly) settings.push("SET default_transaction_read_only = on");
     await this.query(settings.join("; "));

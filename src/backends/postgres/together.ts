@@ -1,13 +1,14 @@
 /**
- * Commits of this process that wait go to the server together. The first few go at once and alone; what comes while they
- * are under way is one statement as soon as one of them is back. So a single caller waits for nobody, and many callers
- * share a round trip, the lock of the writer's row, and a sync of the server's disk.
+ * Commits of this process that come while another one is under way go to the server together. A caller who is the only one
+ * goes at once and alone; others wait for the end of the turn of the event loop, so that everybody who was just told of a
+ * commit can come with the next one. They share a round trip, the lock of the writer's row, and a sync of the server's disk.
  *
  * Only replacements of one session that expect a version take part. Each is applied or not for itself. One that was not
  * applied, for whatever reason, is certain not to come later - the statement is fenced by the epoch (outcome.ts) - and
  * its caller tries it alone, which also finds out why.
  */
 
+import type { Port } from "../../fs/port.js";
 import { replaceManyStatement } from "./commit-statements.js";
 import type { Connection } from "./connection.js";
 import { ConnectionLost, wantsAnotherConnection } from "./failures.js";
@@ -35,6 +36,7 @@ interface Waiting {
 class Undecided extends Error {}
 
 export interface TogetherParts {
+  readonly port: Port;
   readonly pool: Pool;
   readonly store: string;
   /** What the writer's row of the place says after its epoch was raised; rejects when that cannot be found out. */
@@ -52,6 +54,7 @@ export class Together {
   readonly #parts: TogetherParts;
   readonly #waiting: Waiting[] = [];
   #flights = 0;
+  #gathering = false;
 
   constructor(parts: TogetherParts) {
     this.#parts = parts;
@@ -63,7 +66,7 @@ export class Together {
     committed: () => Result,
     alone: () => Promise<Result>,
   ): Promise<Result> {
-    if (this.#flights < flightsMax) return this.#fly(alone);
+    if (this.#flights === 0 && !this.#gathering) return this.#fly(alone);
     return new Promise<Result>((resolve, reject) => {
       this.#waiting.push({
         replacement,
@@ -71,6 +74,7 @@ export class Together {
         alone: () => alone().then(resolve, reject),
         failed: reject,
       });
+      this.#gather();
     });
   }
 
@@ -80,8 +84,20 @@ export class Together {
       return await work();
     } finally {
       this.#flights -= 1;
-      if (this.#waiting.length > 0) void this.#fly(() => this.#send(this.#take()));
+      if (this.#waiting.length > 0) this.#gather();
     }
+  }
+
+  /** Sends what waits, after everybody who can come now has come. */
+  #gather(): void {
+    if (this.#gathering || this.#flights >= flightsMax) return;
+    this.#gathering = true;
+    void this.#parts.port.yieldToEventLoop().then(() => {
+      this.#gathering = false;
+      if (this.#waiting.length === 0) return;
+      void this.#fly(() => this.#send(this.#take()));
+      if (this.#waiting.length > 0) this.#gather();
+    });
   }
 
   /** Those that waited longest; of one session only the first, because the statement can replace it once. */
@@ -110,6 +126,8 @@ export class Together {
         if (applied.has(index + 1)) one.committed();
         else void one.alone();
       }
+      // Before those who were just told: the first of them would go alone.
+      this.#gather();
     } catch (error) {
       for (const one of group) {
         const { version } = one.replacement;

@@ -9,14 +9,18 @@ import { createHash } from "node:crypto";
 import type { Port } from "../../fs/port.js";
 import type { Connection, Statement } from "./connection.js";
 import { pauseMs } from "./failures.js";
+import { Announcement, nobodyIsGoodForMs, somebodyListens } from "./listeners.js";
 import type { Pool } from "./pool.js";
 
 const notifyPauseMs = 3;
 
-/** A notification has a number in the log, and would make the server's disk sync once more for nothing that must last. */
+/**
+ * No row: nobody listens. A notification has a number in the log, and would make the server's disk sync once more for
+ * nothing that must last.
+ */
 const notifyStatement: Statement = {
-  name: "sessiondir_notify_2",
-  text: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '')",
+  name: "sessiondir_notify_3",
+  text: `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '') WHERE ${somebodyListens}`,
 };
 
 export interface WakeupParts {
@@ -32,16 +36,20 @@ export class Wakeup {
   readonly #parts: WakeupParts;
   readonly #channel: string;
   readonly #sleeping = new Set<() => void>();
+  readonly #announcement: Announcement;
   #listener: Connection | undefined;
   #connecting: Promise<void> | undefined;
   #closed = false;
   #notifying = false;
   #notifyAgain = false;
+  /** Until then, that nobody listens is taken for granted. */
+  #nobodyUntilMs = Number.NEGATIVE_INFINITY;
   /** Grows with every hint, so that one that comes between a look and the wait for the next is not missed. */
   hints = 0;
 
   constructor(parts: WakeupParts) {
     this.#parts = parts;
+    this.#announcement = new Announcement({ ...parts, wake: () => this.wake() });
     // A name of at most 63 bytes, whatever the store is called.
     this.#channel = `sessiondir_${createHash("sha256").update(parts.store).digest("hex").slice(0, 16)}`;
   }
@@ -54,6 +62,7 @@ export class Wakeup {
       this.#notifyAgain = true;
       return;
     }
+    if (this.#parts.port.monotonicMs() < this.#nobodyUntilMs) return;
     this.#notifying = true;
     void this.#notify();
   }
@@ -66,7 +75,8 @@ export class Wakeup {
     const wake = () => woken.abort();
     this.#sleeping.add(wake);
     signal.addEventListener("abort", wake);
-    await this.#parts.port.sleep(ms, woken.signal).catch(() => {});
+    const patienceMs = this.#parts.notify ? this.#announcement.patienceMs(ms) : ms;
+    await this.#parts.port.sleep(patienceMs, woken.signal).catch(() => {});
     signal.removeEventListener("abort", wake);
     this.#sleeping.delete(wake);
   }
@@ -87,6 +97,7 @@ export class Wakeup {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#announcement.stop();
     this.wake();
     // What was committed last is told too, although its turn has not come.
     if (this.#notifyAgain) await this.#send();
@@ -104,6 +115,7 @@ export class Wakeup {
         void this.#listenAgain();
       };
       this.#listener = connection;
+      await this.#announcement.make(connection);
       await connection.query(`LISTEN "${this.#channel}"`);
       connection.keepAlive(false);
     } catch {
@@ -131,11 +143,13 @@ export class Wakeup {
 
   async #send(): Promise<void> {
     this.#notifyAgain = false;
+    if (this.#parts.port.monotonicMs() < this.#nobodyUntilMs) return;
     try {
       await this.#parts.pool.use(async ({ connection }) => {
-        if (connection !== undefined && !connection.broken) {
-          await connection.query(notifyStatement, [this.#channel]);
-        }
+        if (connection === undefined || connection.broken) return;
+        const sentMs = this.#parts.port.monotonicMs();
+        const { rows } = await connection.query(notifyStatement, [this.#channel, this.#parts.store]);
+        if (rows.length === 0) this.#nobodyUntilMs = sentMs + nobodyIsGoodForMs;
       });
     } catch {
       // Only a hint.
