@@ -113,62 +113,83 @@ test("a write looks once at the gateway's configuration, and reads it only after
   assert.ok(!port.counts.namesOpened.includes("openclaw.json"));
 });
 
-test("a configuration that changes its place counts for the next write: made, replaced, moved away, linked, named anew", async (context) => {
+test("a configuration that is a link is read only after it changed, too", async (context) => {
   const { folder, storePath, port } = makePlace(context);
-  // The port of a real process can look at a path.
-  const { statAtPath } = nodePort();
-  if (statAtPath !== undefined) Object.assign(port, { statAtPath });
-  const realMonotonicMs = port.monotonicMs.bind(port);
-  let aheadMs = 0;
-  port.monotonicMs = () => realMonotonicMs() + aheadMs;
-  const stateDir = path.join(folder, "state");
-  const before = { ...process.env };
-  context.after(() => {
-    for (const name of ["OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME"]) {
-      if (before[name] === undefined) delete process.env[name];
-      else process.env[name] = before[name];
-    }
-  });
-  const configure = (mode: string, directory = stateDir) => {
-    mkdirSync(directory, { recursive: true });
-    writeFileSync(path.join(directory, "openclaw.json"), `{ session: { maintenance: { mode: '${mode}' } } }`);
-  };
-  let count = 0;
-  const modeOfWrite = async () => {
-    let mode: string | undefined;
-    const onMaintenanceApplied = (report: SessionMaintenanceApplyReport) => {
-      mode = report.mode;
-    };
-    const change = (store: Record<string, SessionEntry>) => {
-      store[key] = entry("a", { label: `${count++}` });
-    };
-    await updateSessionStore(storePath, change, { onMaintenanceApplied });
-    return mode;
-  };
-  process.env.OPENCLAW_STATE_DIR = stateDir;
-  assert.equal(await modeOfWrite(), "warn", "there is none");
-  configure("enforce");
-  assert.equal(await modeOfWrite(), "enforce", "made");
-  rmSync(stateDir, { recursive: true });
-  configure("warn");
-  assert.equal(await modeOfWrite(), "warn", "replaced");
-  renameSync(stateDir, `${stateDir}.away`);
-  configure("enforce");
-  if (statAtPath === undefined) aheadMs += 1_000;
-  assert.equal(await modeOfWrite(), "enforce", "moved away, and a new one in its place");
-  configure("warn", path.join(folder, "linked"));
-  rmSync(path.join(stateDir, "openclaw.json"));
-  symlinkSync(path.join(folder, "linked", "openclaw.json"), path.join(stateDir, "openclaw.json"));
-  assert.equal(await modeOfWrite(), "warn", "linked");
-  configure("enforce", path.join(folder, "linked"));
-  assert.equal(await modeOfWrite(), "enforce", "what the link leads to");
-  delete process.env.OPENCLAW_STATE_DIR;
-  process.env.OPENCLAW_HOME = path.join(folder, "home");
-  configure("warn", path.join(folder, "home", ".openclaw"));
-  assert.equal(await modeOfWrite(), "warn", "another home");
-  process.env.OPENCLAW_CONFIG_PATH = path.join(stateDir, "openclaw.json");
-  assert.equal(await modeOfWrite(), "enforce", "named");
+  mkdirSync(path.join(folder, "settings"));
+  writeFileSync(path.join(folder, "settings", "gateway.json"), "{}");
+  symlinkSync(path.join("settings", "gateway.json"), path.join(folder, "openclaw.json"));
+  const realNowMs = port.nowMs.bind(port);
+  port.nowMs = () => realNowMs() + 10_000;
+  const startMs = port.monotonicMs();
+  port.monotonicMs = () => startMs;
+  const write = (label: string) =>
+    updateSessionStore(storePath, (store) => {
+      store[key] = entry("a", { label });
+    });
+  await write("first");
+  port.reset();
+  await write("second");
+  assert.ok(!port.counts.namesOpened.includes("gateway.json"));
 });
+
+const { statAtPath } = nodePort();
+const waysToLook = ["by its folder", ...(statAtPath === undefined ? [] : ["by its path"])];
+
+for (const way of waysToLook)
+  test(`a configuration that changes its place counts for the next write, looked at ${way}: made, replaced, moved away, linked, named anew`, async (context) => {
+    const { folder, storePath, port } = makePlace(context);
+    if (way === "by its path") Object.assign(port, { statAtPath });
+    const realMonotonicMs = port.monotonicMs.bind(port);
+    let aheadMs = 0;
+    port.monotonicMs = () => realMonotonicMs() + aheadMs;
+    const stateDir = path.join(folder, "state");
+    const before = { ...process.env };
+    context.after(() => {
+      for (const name of ["OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME"]) {
+        if (before[name] === undefined) delete process.env[name];
+        else process.env[name] = before[name];
+      }
+    });
+    const configure = (mode: string, directory = stateDir) => {
+      mkdirSync(directory, { recursive: true });
+      writeFileSync(path.join(directory, "openclaw.json"), `{ session: { maintenance: { mode: '${mode}' } } }`);
+    };
+    let count = 0;
+    const modeOfWrite = async () => {
+      let mode: string | undefined;
+      const onMaintenanceApplied = (report: SessionMaintenanceApplyReport) => {
+        mode = report.mode;
+      };
+      const change = (store: Record<string, SessionEntry>) => {
+        store[key] = entry("a", { label: `${count++}` });
+      };
+      await updateSessionStore(storePath, change, { onMaintenanceApplied });
+      return mode;
+    };
+    process.env.OPENCLAW_STATE_DIR = stateDir;
+    assert.equal(await modeOfWrite(), "warn", "there is none");
+    configure("enforce");
+    assert.equal(await modeOfWrite(), "enforce", "made");
+    rmSync(stateDir, { recursive: true });
+    configure("warn");
+    assert.equal(await modeOfWrite(), "warn", "replaced");
+    renameSync(stateDir, `${stateDir}.away`);
+    configure("enforce");
+    if (way === "by its folder") aheadMs += 1_000;
+    assert.equal(await modeOfWrite(), "enforce", "moved away, and a new one in its place");
+    configure("warn", path.join(folder, "linked"));
+    rmSync(path.join(stateDir, "openclaw.json"));
+    symlinkSync(path.join(folder, "linked", "openclaw.json"), path.join(stateDir, "openclaw.json"));
+    assert.equal(await modeOfWrite(), "warn", "linked");
+    configure("enforce", path.join(folder, "linked"));
+    assert.equal(await modeOfWrite(), "enforce", "what the link leads to");
+    delete process.env.OPENCLAW_STATE_DIR;
+    process.env.OPENCLAW_HOME = path.join(folder, "home");
+    configure("warn", path.join(folder, "home", ".openclaw"));
+    assert.equal(await modeOfWrite(), "warn", "another home");
+    process.env.OPENCLAW_CONFIG_PATH = path.join(stateDir, "openclaw.json");
+    assert.equal(await modeOfWrite(), "enforce", "named");
+  });
 
 test("listeners that throw do not make a write look failed that is on the disk", async (context) => {
   const { storePath, logged } = makePlace(context);
