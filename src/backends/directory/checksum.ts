@@ -17,7 +17,7 @@ export function checksumOf(bytes: Uint8Array | string): string {
 const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
 /** Half of all sums do not fit into the engine's small integers, and for those `toString(16)` is slow. */
-function digitsOf(sum: number): string {
+export function digitsOf(sum: number): string {
   const [first, second] = [hexOfByte[sum >>> 24] as string, hexOfByte[(sum >>> 16) & 255] as string];
   return first + second + (hexOfByte[(sum >>> 8) & 255] as string) + (hexOfByte[sum & 255] as string);
 }

@@ -7,7 +7,7 @@ import type { SessionOrder, SessionSummary } from "../../../contract.js";
 import { compareByActivity, compareByKey } from "../../../sessions/query.js";
 import { firstBehind } from "./run-set.js";
 
-/** From so many changes on, sorting once is quicker than finding a place for each. */
+/** From so many changes on, merging them in is quicker than finding a place for each. */
 const bulkMin = 32;
 
 export interface FrozenChanges {
@@ -40,10 +40,25 @@ export class ChangedSessions {
       if (!isBulk) this.move(this.byKey.get(key), summary);
       this.byKey.set(key, summary);
     }
-    if (!isBulk) return;
-    this.sorted = [];
-    for (const summary of this.byKey.values()) if (summary) this.sorted.push(summary);
-    this.sorted.sort(compareByActivity);
+    if (isBulk) this.merge(changes);
+  }
+
+  /** Linear in what is there: thousands of changes come in slices, and sorting all of them for each would hold up others. */
+  private merge(changes: ReadonlyMap<string, SessionSummary | undefined>): void {
+    const fresh: SessionSummary[] = [];
+    for (const summary of changes.values()) if (summary) fresh.push(summary);
+    fresh.sort(compareByActivity);
+    const merged: SessionSummary[] = [];
+    let next = 0;
+    for (const summary of this.sorted) {
+      if (changes.has(summary.key)) continue;
+      while (next < fresh.length && compareByActivity(fresh[next] as SessionSummary, summary) < 0) {
+        merged.push(fresh[next++] as SessionSummary);
+      }
+      merged.push(summary);
+    }
+    for (; next < fresh.length; next += 1) merged.push(fresh[next] as SessionSummary);
+    this.sorted = merged;
   }
 
   /** As they are until the next change, or until `share` is called, from which on it stays. */
