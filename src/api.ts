@@ -42,7 +42,7 @@ export interface OpenOptions {
   lockWaitMs?: number;
   /** Milliseconds for which an update is retried after conflicts; default 10,000. */
   conflictWaitMs?: number;
-  /** Bytes of entries kept in memory; default 64 MiB. */
+  /** Bytes of entries kept in memory; default 16 MiB. Raise it where entries are large and many of them active. */
   cacheBytes?: number;
   limits?: Partial<Limits>;
   /** The store inside a database, which holds several; default "default". Not used by ":memory:" and directory stores. */

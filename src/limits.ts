@@ -71,7 +71,7 @@ export const fixedLimits = Object.freeze({
   lockWaitMsDefault: 5_000,
   lockWaitMsMax: 60_000,
   conflictWaitMsDefault: 10_000,
-  cacheBytesDefault: 64 * mebibyte,
+  cacheBytesDefault: 16 * mebibyte,
   /** A legacy `sessions.json` of more bytes is copied before it is replaced; as the gateway of that time. */
   rotateBytesDefault: 10 * mebibyte,
   /** "interval" durability: a power cut may cost at most what was committed since so long. */
