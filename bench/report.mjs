@@ -57,13 +57,14 @@ function page(results) {
     lines.push("");
   }
   lines.push("## Trials", "");
-  for (const result of results.trials) lines.push(...section(result));
+  for (const result of results.trials) lines.push(...section(result, results.mode));
   return lines.join("\n");
 }
 
-function section(result) {
+function section(result, mode) {
   const { title, label, figure, peers } = result;
   const lines = [`### ${title}: ${label}`, ""];
+  if (result.mode !== mode) lines.push(`From a run of its own, mode "${result.mode}".`, "");
   if (Object.keys(peers).length > 1) lines.push(`![${title}: ${label}](benchmarks/${chartName(result)})`, "");
   const others = Object.keys(columns).filter(
     (name) => name !== figure && Object.values(peers).some(({ figures }) => figures[name] !== undefined),
