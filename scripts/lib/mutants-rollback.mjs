@@ -67,15 +67,15 @@ export const rollbackMutants = [
   {
     name: "rollback: the export is read back",
     file: rollback,
-    find: "await verifyExport(store, parent, name, { ...written, keys }, onSession);",
+    find: "await verifyExport(port, parent, name, { ...written, ...source }, onSession);",
     replace: "",
     suite: defences,
   },
   {
     name: "rollback: the export's name is on the disk before the marker names it",
     file: rollback,
-    find: "await port.syncDirectory(parent); return { ...written, name, sessions: keys.length };",
-    replace: "return { ...written, name, sessions: keys.length };",
+    find: "await port.syncDirectory(parent); return { ...written, name, sessions,",
+    replace: "return { ...written, name, sessions,",
     suite: defences,
     argument:
       "a file that was synced has its name on the disk on the file systems of the model; POSIX does not promise it",
@@ -94,6 +94,13 @@ export const rollbackMutants = [
     file: publish,
     find: "await refuseToReplace(port, parent, location, store, result);",
     replace: "",
+    suite: defences,
+  },
+  {
+    name: "rollback: what an older program wrote during the export is in it",
+    file: publish,
+    find: "if (beside.sha256 === undefined || beside.sha256 === exported.beside.sha256) return exported;",
+    replace: "return exported;",
     suite: defences,
   },
   {

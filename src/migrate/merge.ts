@@ -18,7 +18,7 @@ import type { StoreLocation } from "../backends/directory/layout.js";
 import type { Manifest, MergeRecord } from "../backends/directory/manifest.js";
 import type { StoreFiles } from "../backends/directory/store-files.js";
 import { keepInTrash, type LostEntry } from "../backends/directory/upkeep.js";
-import type { FrozenEntry, Operation, Versioned } from "../contract.js";
+import type { FrozenEntry, Operation, TrashedSession, Versioned } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
 import type { Directory, Port } from "../fs/port.js";
 import { fixedLimits, type Limits } from "../limits.js";
@@ -265,9 +265,13 @@ async function readSides(
 }
 
 /** When each session was removed last. What a merge kept in the trash was not removed by anybody. */
-async function removalTimes(backend: DirectoryBackend): Promise<Map<string, number>> {
+function removalTimes(backend: DirectoryBackend): Promise<Map<string, number>> {
+  return lastRemovals(backend.trash());
+}
+
+export async function lastRemovals(trash: AsyncIterable<TrashedSession>): Promise<Map<string, number>> {
   const times = new Map<string, number>();
-  for await (const { key, removedMs, actor } of backend.trash()) {
+  for await (const { key, removedMs, actor } of trash) {
     if (actor !== mergeActor) times.set(key, Math.max(removedMs, times.get(key) ?? Number.NEGATIVE_INFINITY));
   }
   return times;

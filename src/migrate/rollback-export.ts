@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import type { FenceableStore } from "../backends/directory/fence.js";
 import type { StoreLocation } from "../backends/directory/layout.js";
+import type { FrozenEntry } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
 import { openChecked, readWhole, shortWrite } from "../fs/checked-file.js";
 import { Pace } from "../fs/pace.js";
@@ -39,8 +40,19 @@ export async function takeInventory(store: FenceableStore): Promise<Inventory> {
     bytes += bytesOf(key, entry) + separator.length;
   }
   // The first session has no comma before it; the last one has a line break behind it.
-  keys.sort((left, right) => (left < right ? -1 : 1));
+  keys.sort(byCodeUnits);
   return { keys, bytes, damaged };
+}
+
+/** With sessions that come from elsewhere: an upper bound, because some may replace others. */
+export function withWinners(inventory: Inventory, winners: ReadonlyMap<string, FrozenEntry>): Inventory {
+  let { bytes } = inventory;
+  for (const [key, entry] of winners) bytes += bytesOf(key, entry) + separator.length;
+  return { ...inventory, bytes };
+}
+
+function byCodeUnits(left: string, right: string): number {
+  return left < right ? -1 : 1;
 }
 
 /** A session of 16 MiB may be far longer than any string, once each of its numbers has a line of its own. */
@@ -76,15 +88,30 @@ const chunkBytes = 1024 * 1024;
 
 export type OnSession = () => void;
 
+/** What is written: sessions of the store, and those of a file beside it that win over them. */
+export interface ExportSource {
+  /** In the order in which they are written. */
+  readonly keys: readonly string[];
+  read(key: string): FrozenEntry | undefined;
+}
+
+export function exportSource(
+  { view }: FenceableStore,
+  keys: readonly string[],
+  winners: ReadonlyMap<string, FrozenEntry>,
+): ExportSource {
+  const all = winners.size === 0 ? keys : [...new Set([...keys, ...winners.keys()])].sort(byCodeUnits);
+  return { keys: all, read: (key) => winners.get(key) ?? view.read(key)?.entry };
+}
+
 /** Writes all sessions to a file of their own, synced; it must not exist. */
 export async function writeExport(
-  store: FenceableStore,
+  port: Port,
   parent: Directory,
   name: string,
-  keys: readonly string[],
+  { keys, read }: ExportSource,
   onSession: OnSession,
 ): Promise<Fingerprint> {
-  const { port } = store.files;
   const pace = new Pace(port);
   const file = port.open(parent, name, "create");
   try {
@@ -92,7 +119,7 @@ export async function writeExport(
     const output = new Output(port, file);
     output.write(keys.length === 0 ? emptyText : "{\n");
     for (const [index, key] of keys.entries()) {
-      const entry = store.view.read(key)?.entry;
+      const entry = read(key);
       if (entry === undefined) throw notTheSame(file, `a session vanished (${JSON.stringify(key.slice(0, 80))})`);
       output.write(formatSession(key, entry));
       output.write(index < keys.length - 1 ? separator : "\n}");
@@ -107,15 +134,14 @@ export async function writeExport(
   }
 }
 
-/** Reads the file back as any program would, and compares every session with the store. Throws `io_error`. */
+/** Reads the file back as any program would, and compares every session with its source. Throws `io_error`. */
 export async function verifyExport(
-  store: FenceableStore,
+  port: Port,
   parent: Directory,
   name: string,
-  expected: Fingerprint & { readonly keys: readonly string[] },
+  expected: Fingerprint & ExportSource,
   onSession: OnSession,
 ): Promise<void> {
-  const { port } = store.files;
   const file = openChecked(port, parent, name, "read", { uid: port.userId });
   try {
     const bytes = readWhole(port, file, limitCaps.legacyFileBytes);
@@ -130,7 +156,7 @@ export async function verifyExport(
       throw notTheSame(file, `it holds ${countOf(found, "session", "sessions")}, the store has ${wanted}`);
     const pace = new Pace(port);
     for (const key of expected.keys) {
-      const same = Object.hasOwn(parsed.value, key) && jsonEqual(parsed.value[key], store.view.read(key)?.entry);
+      const same = Object.hasOwn(parsed.value, key) && jsonEqual(parsed.value[key], expected.read(key));
       if (!same) throw notTheSame(file, `the session ${JSON.stringify(key.slice(0, 80))} is not what the store holds`);
       onSession();
       await pace.breathe();

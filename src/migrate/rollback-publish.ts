@@ -1,7 +1,7 @@
 /**
  * The moment of a rollback (steps 3 to 5 in rollback.ts): what lies in the legacy file's place makes way, the marker is
  * written, and the verified export takes the place, all under the gateway's lock, so that a program that still writes the
- * file does so before or after.
+ * file does so before or after. What it wrote before is looked at once more under the lock, and is in the export.
  *
  * Relies on: the checkpoint lock, the fence, and an export that is on the disk. Promises: after an error the export is not
  * in the place; what made way keeps its content and its new name.
@@ -17,6 +17,7 @@ import type { Fingerprint } from "./legacy-file.js";
 import { legacyLockWaitMs, underLegacyLock } from "./legacy-lock.js";
 import { setVersionsAside } from "./original.js";
 import { directoryPathOf, legacyPathOf } from "./result.js";
+import type { Beside } from "./rollback-beside.js";
 import { type RollbackDetails, writeRollbackMarker } from "./rollback-marker.js";
 import type { RollbackResult } from "./rollback-result.js";
 
@@ -24,6 +25,17 @@ import type { RollbackResult } from "./rollback-result.js";
 export interface Exported extends Fingerprint {
   readonly name: string;
   readonly sessions: number;
+  /** What was taken from a legacy file beside the store. */
+  readonly beside: Beside;
+  readonly warnings: readonly string[];
+}
+
+export interface ExportWork {
+  readonly exported: Exported;
+  /** Makes and verifies another export. */
+  readonly exportWith: (beside: Beside) => Promise<Exported>;
+  /** At the legacy file beside the store. */
+  readonly look: () => Promise<Beside>;
 }
 
 /** Returns what the marker says. `result` is told what had to make way. */
@@ -32,10 +44,12 @@ export async function publishExport(
   parent: Directory,
   location: StoreLocation,
   store: FenceableStore,
-  exported: Exported,
+  work: ExportWork,
   result: RollbackResult,
 ): Promise<RollbackDetails> {
   return await underLegacyLock(port, parent, location.legacyName, legacyLockWaitMs, async () => {
+    const exported = await bringUpToDate(port, parent, work);
+    result.warnings.push(...exported.warnings);
     const replaced = await setLegacyFileAside(port, parent, location, result);
     const details = describe(store, exported, replaced);
     await writeRollbackMarker(port, parent, location, details);
@@ -43,6 +57,19 @@ export async function publishExport(
     port.rename(parent, details.exportFile, parent, location.legacyName);
     return details;
   });
+}
+
+/** A file that was written since the export was made may hold newer sessions; one that is gone takes none back. */
+async function bringUpToDate(
+  port: Port,
+  parent: Directory,
+  { exported, exportWith, look }: ExportWork,
+): Promise<Exported> {
+  const beside = await look();
+  if (beside.sha256 === undefined || beside.sha256 === exported.beside.sha256) return exported;
+  const newer = await exportWith(beside);
+  port.unlink(parent, exported.name);
+  return newer;
 }
 
 /** It is not part of the store, and it is somebody's. */

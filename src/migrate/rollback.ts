@@ -10,8 +10,9 @@
  *      -> sessions.d, fenced. The next opener for writing undoes the rollback: it cuts the fence off.
  *   2. Every session is written to `sessions.json.rollback-<hex>.tmp`, synced, read back and compared with the store.
  *      -> the same, and the temporary file, which the next opener removes.
- *   3. Under the gateway's lock until 5 is done: what lies at `sessions.json` (an ignored file; usually nothing) is
- *      renamed to `sessions.json.bak.<ms>`.
+ *   3. Under the gateway's lock until 5 is done: what lies at `sessions.json` (usually nothing) is renamed to
+ *      `sessions.json.bak.<ms>`. An older program may have written it since the migration: what is newer in it is part of
+ *      the export (rollback-beside.ts), which is made again when the file has changed meanwhile.
  *   4. The marker `sessions.d.rolled-back` is written; it names the fence and the temporary file.
  *      -> still undone by the next opener: the export is not in its place.
  *   5. The temporary file is renamed to `sessions.json`. This is the moment: before it the directory is authoritative,
@@ -33,11 +34,19 @@ import type { Logger } from "../contract.js";
 import { nodePort } from "../fs/node-port.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { defaultLimits, type Limits } from "../limits.js";
-import { checkOptions, invalidOption } from "../options.js";
+import { checkOptions, invalidOption, shownLocation } from "../options.js";
 import { countOf } from "./legacy-content.js";
 import { directoryPathOf, legacyPathOf } from "./result.js";
+import { type Beside, lookBeside } from "./rollback-beside.js";
 import { requirePossible, sizeWarnings, takeInventoryBesideCheckpoints } from "./rollback-checks.js";
-import { takeInventory, verifyExport, writeExport } from "./rollback-export.js";
+import {
+  exportSource,
+  type Inventory,
+  takeInventory,
+  verifyExport,
+  withWinners,
+  writeExport,
+} from "./rollback-export.js";
 import {
   hasRollbackMarker,
   type RollbackDetails,
@@ -86,7 +95,7 @@ export async function rollbackStore(location: string, options: RollbackOptions =
   checkOptions(options, optionNames, "rollback");
   const place = location.includes("\0") ? undefined : parseStoreLocation(location);
   if (place === undefined) {
-    throw invalidOption("rollback", `${JSON.stringify(location)} is neither a *.json file nor a *.d directory`);
+    throw invalidOption("rollback", `${shownLocation(location)} is neither a *.json file nor a *.d directory`);
   }
   try {
     return await new Rollback(options.port ?? nodePort(), place, options).run();
@@ -143,10 +152,12 @@ class Rollback {
         result.warnings.push("An interrupted rollback has put its legacy file in place; only the directory must go.");
         return result;
       }
-      const inventory = await takeInventoryBesideCheckpoints(store);
+      const found = await takeInventoryBesideCheckpoints(store);
+      const beside = await lookBeside(port, parent, location, store, this.limits);
+      const inventory = withWinners(found, beside.entries);
       requirePossible(port, parent, location, inventory);
-      result.sessions = inventory.keys.length;
-      result.warnings.push(...sizeWarnings(inventory, this.limits));
+      result.sessions = exportSource(store, inventory.keys, beside.entries).keys.length;
+      result.warnings.push(...sizeWarnings(inventory, this.limits), ...beside.warnings);
       if (hasRollbackMarker(port, parent, location)) {
         result.warnings.push("The marker of an earlier rollback would be renamed aside.");
       }
@@ -191,8 +202,12 @@ class Rollback {
     await store.raise();
     let marker: RollbackDetails;
     try {
-      const exported = await this.exportSessions(parent, store, result);
-      marker = await publishExport(port, parent, location, store, exported, result);
+      // Commits were made since the first look.
+      const inventory = await takeInventory(store);
+      const exportWith = (beside: Beside) => this.exportSessions(parent, store, inventory, beside);
+      const look = () => lookBeside(port, parent, location, store, this.limits);
+      const exported = await exportWith(await look());
+      marker = await publishExport(port, parent, location, store, { exported, exportWith, look }, result);
     } catch (error) {
       await this.undo(parent, store, error);
       throw error;
@@ -207,24 +222,34 @@ class Rollback {
   }
 
   /** Step 2. */
-  private async exportSessions(parent: Directory, store: FenceableStore, result: RollbackResult): Promise<Exported> {
+  private async exportSessions(
+    parent: Directory,
+    store: FenceableStore,
+    found: Inventory,
+    beside: Beside,
+  ): Promise<Exported> {
     const { port, location } = this;
-    // Commits were made since the first look.
-    const inventory = await takeInventory(store);
+    const inventory = withWinners(found, beside.entries);
     requirePossible(port, parent, location, inventory);
-    result.warnings.push(...sizeWarnings(inventory, this.limits));
-    const { keys } = inventory;
+    const source = exportSource(store, inventory.keys, beside.entries);
+    const sessions = source.keys.length;
     const name = rollbackExportName(location.legacyName, Buffer.from(port.randomBytes(8)).toString("hex"));
     let done = 0;
     const onSession = () => {
       done += 1;
-      this.options.onProgress?.(done, 2 * keys.length);
+      this.options.onProgress?.(done, 2 * sessions);
     };
-    const written = await writeExport(store, parent, name, keys, onSession);
-    await verifyExport(store, parent, name, { ...written, keys }, onSession);
+    const written = await writeExport(port, parent, name, source, onSession);
+    await verifyExport(port, parent, name, { ...written, ...source }, onSession);
     // Its name is what tells whether step 5 was made.
     await port.syncDirectory(parent);
-    return { ...written, name, sessions: keys.length };
+    return {
+      ...written,
+      name,
+      sessions,
+      beside,
+      warnings: [...sizeWarnings(inventory, this.limits), ...beside.warnings],
+    };
   }
 
   /** What cannot be undone now, the next opener undoes. */

@@ -20,6 +20,7 @@ import { SeededRandom } from "../../sim/random.js";
 import { outwaitUnnamedLock } from "./left-locks.js";
 import {
   expectedText,
+  expectedWith,
   inOrder,
   legacyPath,
   location,
@@ -125,6 +126,24 @@ test("the store is closed before it is exported", async () => {
 });
 
 // --- foreign hands --------------------------------------------------------------------------------------------------
+
+test("what an older program writes during the export is in it: the last look is under its lock", async () => {
+  const machine = await machineToRollBack();
+  const result = await run(machine, (inner) => {
+    const port = new HookedPort(inner);
+    port.before = ({ method, path }) => {
+      if (method === "open" && path === `${legacyPath}.lock`) machine.writeFile(legacyPath, stranger);
+    };
+    return rollbackStore(legacyPath, { port });
+  });
+  assert.deepEqual([result.outcome, result.sessions], ["restored", 5]);
+  assert.equal(plainRead(machine), expectedWith(JSON.parse(stranger)));
+  assert.equal(machine.readText(result.replacedFilePath as string), stranger);
+  assert.deepEqual(
+    namesIn(machine).filter((name) => name.endsWith(".tmp")),
+    [],
+  );
+});
 
 test("a file that appears at the last moment is renamed aside, and is on the disk under its new name", async () => {
   const machine = await machineToRollBack("weak");

@@ -18,6 +18,12 @@ export type Sessions = ReadonlyMap<string, unknown>;
 export const expectedText =
   '[["__proto__",{"n":3}],["main",{"changed":true,"updatedAt":2}],["new",{"since":"the migration"}],["ünï",{"text":"🦞"}]]';
 
+/** The same with sessions that an older program wrote into the legacy file beside the store. */
+export function expectedWith(sessions: Record<string, unknown>): string {
+  const all = new Map([...(JSON.parse(expectedText) as [string, unknown][]), ...Object.entries(sessions)]);
+  return inOrder(all);
+}
+
 /** A store that was migrated and written to since; nobody has it open. */
 export async function machineToRollBack(fileSystem: "ordered" | "weak" = "ordered"): Promise<SimulatedMachine> {
   const machine = new SimulatedMachine({ seed: 5, fileSystem });

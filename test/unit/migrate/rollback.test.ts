@@ -12,6 +12,8 @@ import { checkOpenOptions } from "../../../src/open-options.js";
 import {
   commit,
   expectedText,
+  expectedWith,
+  inOrder,
   legacyPath,
   location,
   machineToRollBack,
@@ -88,15 +90,36 @@ test("the marker tells a person what happened, and a program which fence it was"
   assert.doesNotMatch(machine.readText("/home/agent/sessions.d.rolled-back"), /\/home\/agent/, "no absolute path");
 });
 
-test("a file in the legacy file's place is renamed aside and reported", async () => {
+test("what an older program wrote beside the store is rolled back with it, as a merge would have it", async () => {
   const machine = await machineToRollBack();
-  machine.writeFile(legacyPath, '{"stranger":{}}');
+  const outcome = await machine.process().run(async (port) => {
+    const backend = await openOrTakeOver(port, location);
+    await commit(backend, { type: "remove", key: "new", purge: false });
+    await backend.close();
+  });
+  assert.equal(outcome.status, "returned");
+  const newer = { main: { updatedAt: 3, by: "the old one" }, added: { n: 6 } };
+  const text = JSON.stringify({ ...newer, Ünï: { text: "not newer" }, new: { since: "before it was removed" } });
+  machine.writeFile(legacyPath, text);
+  const dry = await rollBackOn(machine.fork(), { dryRun: true });
+  const result = await rollBackOn(machine);
+  assert.deepEqual([result.outcome, result.sessions, dry.sessions], ["restored", 4, 4]);
+  assert.match(dry.warnings.join(), /older program since the migration: 2 sessions of it/);
+  assert.match(result.warnings.join(), /older program since the migration: 2 sessions of it/);
+  const { new: _, ...rest } = Object.fromEntries(JSON.parse(expectedWith(newer)) as [string, unknown][]);
+  assert.equal(plainRead(machine), inOrder(new Map(Object.entries(rest))));
+  assert.equal(machine.readText(result.replacedFilePath as string), text);
+});
+
+test("a file that holds nothing newer is renamed aside and reported", async () => {
+  const machine = await machineToRollBack();
+  machine.writeFile(legacyPath, '{"stranger":');
   const dry = await rollBackOn(machine.fork(), { dryRun: true });
   assert.match(dry.warnings.join(), /is not part of the store and would be renamed aside/);
   const result = await rollBackOn(machine);
   assert.equal(result.outcome, "restored");
   assert.match(result.warnings.join(), /was not part of the store; it was renamed to/);
-  assert.equal(machine.readText(result.replacedFilePath as string), '{"stranger":{}}');
+  assert.equal(machine.readText(result.replacedFilePath as string), '{"stranger":');
   assert.equal(plainRead(machine), expectedText);
 });
 
