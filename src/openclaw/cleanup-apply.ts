@@ -31,6 +31,8 @@ export interface CleanupApplyParams {
   store: Readonly<Record<string, SessionEntry>>;
   versions: ReadonlyMap<string, VersionToken>;
   referencedFiles?: ReadonlySet<string>;
+  /** Sessions that could not be read: they are in neither count. */
+  damagedKeys?: ReadonlySet<string>;
   /** Null: archives stay, as in mode `warn`. */
   retention: Pick<ResolvedSessionMaintenanceConfig, "pruneAfterMs" | "resetArchiveRetentionMs"> | null;
   actor: string;
@@ -52,7 +54,7 @@ export async function applyCleanup(params: CleanupApplyParams): Promise<AppliedC
   const { plan, session } = params;
   const removed = await removeSessions(params);
   const counts = countReasons(removed.values());
-  const remaining = await readRemaining(session);
+  const remaining = await readRemaining(session, params.damagedKeys ?? new Set());
   const freed = await freeFiles(params, removed, remaining.sessionIds);
   const evicted = counts["evict-budget"];
   return {
@@ -100,14 +102,17 @@ function countReasons(reasons: Iterable<CleanupReason>): Record<CleanupReason, n
 /** As the store is now, sessions that came meanwhile included. */
 async function readRemaining(
   session: CleanupApplyParams["session"],
+  damagedKeys: ReadonlySet<string>,
 ): Promise<{ count: number; sessionIds: Set<string> }> {
   const sessionIds = new Set<string>();
   let count = 0;
   let cursor: string | undefined;
   do {
     const page = await session.list({ order: "key", limit: 10_000, ...(cursor === undefined ? {} : { cursor }) });
-    for (const { sessionId } of page.sessions) if (sessionId !== undefined) sessionIds.add(sessionId);
-    count += page.sessions.length;
+    for (const { key, sessionId } of page.sessions) {
+      if (sessionId !== undefined) sessionIds.add(sessionId);
+      if (!damagedKeys.has(key)) count += 1;
+    }
     cursor = page.nextCursor;
   } while (cursor !== undefined);
   return { count, sessionIds };

@@ -58,7 +58,7 @@ export async function saveSessionStore(
         return { ...change, isReliedOn: false, purges: done?.evicted.has(change.key) === true };
       });
       const attempts = new Attempts(shared);
-      await commitChanges(shared, changes, attempts, "overwrite").finally(() => attempts.turns.end());
+      await commitChanges(shared, changes, attempts, "overwrite", opts).finally(() => attempts.turns.end());
       noteKnown(store, storePath, entriesAfter(changes));
     }),
   );

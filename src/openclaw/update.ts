@@ -26,7 +26,7 @@ import { TrackedView } from "./tracked-view.js";
 import { Turns } from "./turns.js";
 import type { SessionEntry } from "./types.js";
 import { setUnreadableFileAside } from "./unreadable-file.js";
-import { maintainAfterWrite } from "./write-maintenance.js";
+import { maintainAfterWrite, rotateBeforeWrite } from "./write-maintenance.js";
 import type { SaveSessionStoreOptions } from "./write-options.js";
 
 type Store = Record<string, SessionEntry>;
@@ -62,7 +62,7 @@ export function runUpdate<T>(
         let overlap: string | undefined;
         if (run.outcome === "clone") usePlain = true;
         else if (run.outcome === "done") {
-          const outcome = await commitChanges(shared, run.changes, attempts, "rerun");
+          const outcome = await commitChanges(shared, run.changes, attempts, "rerun", opts);
           if (outcome === "written" || outcome === "nothing") {
             attempts.turns.end();
             await maintainAfterWrite(shared, opts);
@@ -227,9 +227,11 @@ export async function commitChanges(
   changes: readonly SessionChange[],
   attempts: Attempts,
   onConflict: OnConflict,
+  opts: SaveSessionStoreOptions,
 ): Promise<"written" | "nothing" | Overlap> {
   if (changes.every(({ next }) => next === "unchanged")) return "nothing";
   const backend = await openForWriting(shared);
+  if (attempts.isFirst) await rotateBeforeWrite(shared, opts);
   await attempts.turns.takeIfContended(changes.filter(isValidated).map(({ key }) => key));
   let current = await withVersions(backend, changes, onConflict);
   for (;;) {
@@ -324,6 +326,10 @@ export class Attempts {
   constructor(shared: SharedStore) {
     this.#shared = shared;
     this.turns = new Turns(shared);
+  }
+
+  get isFirst(): boolean {
+    return this.#attempts === 0;
   }
 
   /** Waits until it is time to try again, in turn at this session. Throws `conflict` when it has been enough. */

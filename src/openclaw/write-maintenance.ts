@@ -27,6 +27,7 @@ import {
 import type { ResolvedSessionMaintenanceConfig } from "./maintenance-config.js";
 import { emptyRecord, setOwnValue } from "./prototype-keys.js";
 import { copyOfStore } from "./read-copy.js";
+import { rotateSessionFile } from "./rotate.js";
 import type { SharedStore } from "./shared-handles.js";
 import type { SessionEntry } from "./types.js";
 import type { WriteFacts } from "./write-facts.js";
@@ -68,6 +69,16 @@ export async function maintainAfterWrite(shared: SharedStore, opts: SaveSessionS
   }
   if (warning !== null) await tellWarning(warning, opts);
   if (report !== undefined) await tellReport(report, opts);
+}
+
+/**
+ * Enforcing copies a large single file before it is written; a directory has no such moment. What has no room for the
+ * copy is written all the same.
+ */
+export async function rotateBeforeWrite(shared: SharedStore, opts: SaveSessionStoreOptions): Promise<void> {
+  if (opts.skipMaintenance === true || shared.form() !== "file") return;
+  const { mode, rotateBytes } = maintenanceOf(opts);
+  if (mode === "enforce") await rotateSessionFile(shared.storePath, rotateBytes);
 }
 
 /**

@@ -218,12 +218,17 @@ test("the transcripts of earlier generations are no orphans", async (context) =>
 test("beside a damaged session the budget frees nothing: nobody knows which transcript is its own", async (context) => {
   const state = makeState(context, maintenance({ mode: "enforce", pruneAfter: "30d", maxDiskBytes: 1_000 }));
   await fill(state, [1, 2, 31]);
+  // From now on there is an index that lists the session, whatever becomes of its file.
+  const store = await openSessionStore(state.store);
+  await store.list({});
+  await store.close();
   const name = `session-${Buffer.from(keyOf(2)).toString("base64url")}.json`;
   writeFileSync(path.join(state.folder, "sessions.d", "entries", name), "{}");
   const { status, stdout, stderr } = state.run("--json");
   assert.equal(status, 0, stderr);
-  const { beforeCount, pruned, diskBudget } = JSON.parse(stdout);
+  const { beforeCount, afterCount, appliedCount, pruned, diskBudget } = JSON.parse(stdout);
   assert.deepEqual([beforeCount, pruned, diskBudget.overBudget, diskBudget.removedFiles], [2, 1, true, 0]);
+  assert.deepEqual([afterCount, appliedCount], [1, 1], "it is in neither count");
   assert.match(stderr, /1 damaged session left alone, and the disk budget frees nothing/);
   assert.ok(existsSync(path.join(state.folder, "id-2.jsonl")));
 });

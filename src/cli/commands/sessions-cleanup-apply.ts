@@ -110,6 +110,7 @@ async function applyToDirectory(run: Run, target: SessionStoreTarget): Promise<P
       store: reading.store,
       versions: reading.versions,
       referencedFiles,
+      damagedKeys: reading.damagedKeys,
       retention: run.mode === "enforce" ? run.rules : null,
       actor: "sessions cleanup",
       onProgress: progress.update,

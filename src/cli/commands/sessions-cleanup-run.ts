@@ -3,7 +3,7 @@
  * script gets. Planning is the same for the dry run and the real one.
  */
 
-import type { VersionToken } from "../../contract.js";
+import type { DamagedSession, VersionToken } from "../../contract.js";
 import { nodePort } from "../../fs/node-port.js";
 import { type CleanupPlan, planCleanup } from "../../openclaw/cleanup-plan.js";
 import type { SessionDiskBudgetSweepResult } from "../../openclaw/disk-budget.js";
@@ -61,6 +61,7 @@ export class Reading {
   readonly versions = new Map<string, VersionToken>();
   readonly rows: SessionRow[] = [];
   damaged = 0;
+  readonly damagedKeys = new Set<string>();
   #count = 0;
   readonly #run: Run;
   readonly #agentId: string;
@@ -73,8 +74,9 @@ export class Reading {
     this.#progress = progress;
   }
 
-  readonly onDamaged = () => {
+  readonly onDamaged = ({ key }: DamagedSession) => {
     this.damaged += 1;
+    if (key !== undefined) this.damagedKeys.add(key);
   };
 
   /** A budget counts bytes, so it gets whole entries; all other rules need three fields. */

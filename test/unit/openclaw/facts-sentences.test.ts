@@ -439,3 +439,34 @@ for (const way of ["a save", "an update"]) {
     assert.deepEqual(Object.keys(loadSessionStore(storePath)), ["b"]);
   });
 }
+
+test("rotate: an enforcing write copies a single file that is too large before it replaces it; warn does not", async (context) => {
+  const { folder } = makePlace(context);
+  const storePath = path.join(folder, "store");
+  const backups = () =>
+    readdirSync(folder)
+      .filter((name) => /^store\.bak\.\d+$/.test(name))
+      .sort();
+  const write = (label: string, mode: "warn" | "enforce") =>
+    updateSessionStore(
+      storePath,
+      (store) => {
+        store[key] = entry("1", { label, updatedAt: Date.now(), demoText: "x".repeat(2_000) });
+      },
+      { maintenanceOverride: { mode, rotateBytes: 1_000 } },
+    );
+  await write("first", "enforce");
+  await write("second", "warn");
+  assert.deepEqual(backups(), []);
+  await write("third", "enforce");
+  const [backup] = backups();
+  assert.equal(JSON.parse(readFileSync(path.join(folder, backup!), "utf8"))[key].label, "second");
+  await saveSessionStore(
+    storePath,
+    { b: entry("2") },
+    { maintenanceOverride: { mode: "enforce", rotateBytes: 1_000 } },
+  );
+  assert.equal(backups().length, 2);
+  for (const label of ["a", "b", "c", "d", "e"]) await write(label, "enforce");
+  assert.equal(backups().length, 3);
+});
