@@ -11,7 +11,7 @@ import { fromSystemError, SessionStoreError } from "./errors.js";
 import { type Directory, hasCode, type Port } from "./fs/port.js";
 import { LegacyWatch } from "./migrate/legacy-watch.js";
 import type { CheckedOpenOptions } from "./open-options.js";
-import { describeType, invalidOption } from "./options.js";
+import { describeType, invalidOption, shownLocation } from "./options.js";
 
 /** The backend at a location, without the public store around it. */
 export async function openBackend(port: Port, location: string, options: CheckedOpenOptions): Promise<Backend> {
@@ -37,7 +37,7 @@ export async function openBackend(port: Port, location: string, options: Checked
   if (storeLocation === undefined) {
     throw invalidOption(
       "openSessionStore",
-      `the location ${JSON.stringify(location.slice(0, 200))} is neither a *.json file nor a *.d directory`,
+      `the location ${shownLocation(location)} is neither a *.json file nor a *.d directory`,
       "Give the path of a sessions.json (its store lies beside it as sessions.d), of a *.d directory, or :memory:.",
     );
   }

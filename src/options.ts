@@ -40,6 +40,12 @@ function unknownOption(name: string, knownNames: readonly string[], where: strin
   return invalidOption(where, `there is no option ${shown}`, nextStep);
 }
 
+/** A location as a message may show it: quoted, not too long, and without what a URL says of user and password. */
+export function shownLocation(location: string): string {
+  const shown = location.replace(/^([a-z][a-z0-9+.-]+:\/*).*@/is, "$1***@").replace(/\b(\w*password=)[^&]*/gi, "$1***");
+  return JSON.stringify(shown.slice(0, 200));
+}
+
 function closestName(name: string, knownNames: readonly string[]): string | undefined {
   const lowered = name.slice(0, 60).toLowerCase();
   let best: string | undefined;

@@ -33,6 +33,10 @@ export async function selectTargets(
   { cfg, path: configPath }: CommandConfig,
   { store, agent, allAgents }: TargetOptions,
 ): Promise<SessionStoreTarget[]> {
+  if (store !== undefined && /^[a-z][a-z0-9+.-]+:\//i.test(store.trim())) {
+    // Not the gateway's: its stores are files, and as a path the URL would be shown with its password.
+    throw new SelectorError("--store is a path here; for a database use: sessiondir list --store URL");
+  }
   let selected: SessionStoreTarget[];
   try {
     selected = resolveSessionStoreTargets(cfg, {

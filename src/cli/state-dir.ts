@@ -14,6 +14,7 @@ import { type DiscoverOptions, discoverSessionStores } from "../discovery/stores
 import { fromSystemError, SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import { hasCode } from "../fs/port.js";
+import { shownLocation } from "../options.js";
 import { type Action, type CommonOptions, defineCommand } from "./command.js";
 import { UsageError } from "./failures.js";
 import { findLocation } from "./store-access.js";
@@ -128,9 +129,10 @@ class Collector {
   readonly problems = new Map<string, DiscoveryProblem>();
 
   addNamed(given: string): void {
+    if (given.trim() === "") throw new UsageError("--store needs a path.");
     const location = given.includes("\0") ? undefined : parseStoreLocation(given);
     if (location === undefined) {
-      throw new UsageError(`${JSON.stringify(given)} is neither a *.json file nor a *.d directory.`);
+      throw new UsageError(`${shownLocation(given)} is neither a *.json file nor a *.d directory.`);
     }
     const { parentPath, legacyName } = location;
     this.#add(path.join(realPathOfDeepest(nodePort(), parentPath), legacyName), {

@@ -10,7 +10,7 @@ import { SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import type { Port } from "../fs/port.js";
 import type { Limits } from "../limits.js";
-import { checkOptions, invalidOption } from "../options.js";
+import { checkOptions, invalidOption, shownLocation } from "../options.js";
 import { countOf, describeSessions, type LegacySessions, type RefusedKey } from "./legacy-content.js";
 import { type Fingerprint, inspectUnlessKnown } from "./legacy-file.js";
 import { knownContents } from "./merge.js";
@@ -73,7 +73,7 @@ export function detectOnPort(port: Port, location: string, options: DetectOption
   checkOptions(options, ["keys", "limits"], "detect");
   const place = location.includes("\0") ? undefined : parseStoreLocation(location);
   if (place === undefined) {
-    throw invalidOption("detect", `${JSON.stringify(location)} is neither a *.json file nor a *.d directory`);
+    throw invalidOption("detect", `${shownLocation(location)} is neither a *.json file nor a *.d directory`);
   }
   const rules: Rules = { keyRule: options.keys ?? "openclaw", limits: checkLimits(options.limits) };
   try {

@@ -12,7 +12,7 @@ import { SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { defaultLimits, type Limits, limitCaps } from "../limits.js";
-import { checkOptions, invalidOption } from "../options.js";
+import { checkOptions, invalidOption, shownLocation } from "../options.js";
 import { countOf, describeSessions, type LegacySessions } from "./legacy-content.js";
 import { type Fingerprint, inspectLegacyFile } from "./legacy-file.js";
 import {
@@ -59,7 +59,7 @@ export async function migrateStore(location: string, options: MigrateOptions = {
   checkOptions(options, optionNames, "migrate");
   const place = location.includes("\0") ? undefined : parseStoreLocation(location);
   if (place === undefined) {
-    throw invalidOption("migrate", `${JSON.stringify(location)} is neither a *.json file nor a *.d directory`);
+    throw invalidOption("migrate", `${shownLocation(location)} is neither a *.json file nor a *.d directory`);
   }
   const run: Run = {
     port: options.port ?? nodePort(),

@@ -56,13 +56,9 @@ export interface RepairContext {
 export async function repairStore(location: string, options: RepairOptions = {}): Promise<RepairReport> {
   const storeLocation = parseStoreLocation(location);
   if (storeLocation === undefined) {
-    throw new SessionStoreError(
-      "invalid_option",
-      `${JSON.stringify(location)} is neither a *.json file nor a *.d directory`,
-      {
-        operation: "repair",
-      },
-    );
+    throw new SessionStoreError("invalid_option", "the location is neither a *.json file nor a *.d directory", {
+      operation: "repair",
+    });
   }
   const actions: RepairAction[] = [];
   const context: RepairContext = {
