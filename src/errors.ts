@@ -98,7 +98,16 @@ function composeMessage(problem: string, details: SessionStoreErrorDetails): str
 /** Keys come from strangers: logs and messages carry at most 80 printable characters of one, as a JSON string. */
 export function shortenKey(key: string): string {
   const shown = key.length > 80 ? `${key.slice(0, 60)}...${key.slice(-16)}` : key;
-  return JSON.stringify(shown);
+  return JSON.stringify(shown).replace(unprintable, escapeCharacter);
+}
+
+/** What JSON leaves as it is, and terminals obey: more control characters, invisible ones, changes of direction. */
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+function escapeCharacter(character: string): string {
+  return Array.from({ length: character.length }, (_, at) => {
+    return `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`;
+  }).join("");
 }
 
 /** Translates an error of the operating system. A `SessionStoreError` passes through unchanged. */

@@ -59,9 +59,34 @@ export function checkOpenOptions(given: OpenOptions | undefined): CheckedOpenOpt
     ),
     cacheBytes: amount("cacheBytes", options.cacheBytes, Number.MAX_SAFE_INTEGER, fixedLimits.cacheBytesDefault),
     limits: checkLimits(options.limits),
-    logger: options.logger,
+    logger: checkLogger(options.logger),
     storeName: text("storeName", options.storeName),
     postgres: checkPostgres(options.postgres),
+  };
+}
+
+/** One that throws must not make what was done look failed. */
+function checkLogger(given: Logger | undefined): Logger | undefined {
+  if (given === undefined) return undefined;
+  const isLogger =
+    typeof given === "object" &&
+    given !== null &&
+    typeof given.warn === "function" &&
+    (given.info === undefined || typeof given.info === "function");
+  if (!isLogger) {
+    const problem = "the option logger is an object with a function warn, and with a function info or none";
+    throw invalidOption(where, `${problem}, not ${describeType(given)}`);
+  }
+  const quietly = (call: () => void) => {
+    try {
+      call();
+    } catch {
+      // Nobody is left to be told.
+    }
+  };
+  return {
+    info: (message, fields) => quietly(() => given.info?.(message, fields)),
+    warn: (message, fields) => quietly(() => given.warn(message, fields)),
   };
 }
 

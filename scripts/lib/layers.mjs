@@ -55,7 +55,7 @@ export const layers = [
   { name: "sessions", pattern: /^sessions\//, mayImport: ["base"] },
   { name: "api", pattern: /^api\.ts$/, mayImport: ["sessions", "base"] },
   { name: "fs", pattern: /^fs\//, mayImport: ["base"] },
-  { name: "base", pattern: /^(contract|errors|limits|postgres-options)\.ts$/, mayImport: [] },
+  { name: "base", pattern: /^(contract|errors|limits|postgres-options|shell-word)\.ts$/, mayImport: [] },
 ];
 
 /** Modules that only the port may use. */

@@ -6,8 +6,9 @@
 import type { SessionStore } from "../api.js";
 import { SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
-import type { Port } from "../fs/port.js";
+import { hasCode, type Port } from "../fs/port.js";
 import { openSessionStore } from "../open.js";
+import { shellWord } from "../shell-word.js";
 import type { StorePlace } from "../transfer/store-place.js";
 import { UsageError } from "./failures.js";
 import { noteColor, printNote, safeText } from "./terminal.js";
@@ -20,10 +21,12 @@ export interface StoreOption {
 
 /** `--store`, else SESSIONDIR_STORE, else the store in the current directory. */
 export function findLocation(options: StoreOption): string {
+  // As an unset variable in a script leaves it: the store here is not what was meant.
+  if (options.store?.trim() === "") throw new UsageError("--store needs a path.");
   const given = options.store ?? process.env.SESSIONDIR_STORE;
   if (given !== undefined && given !== "") return given;
   const port = nodePort();
-  const here = port.openRoot(".");
+  const here = openHere(port);
   try {
     if (exists(port, here, "sessions.d") || exists(port, here, "sessions.json")) return "sessions.json";
   } finally {
@@ -32,6 +35,15 @@ export function findLocation(options: StoreOption): string {
   throw new UsageError(
     "which store? There is no sessions.json or sessions.d here. Give --store PATH or set SESSIONDIR_STORE.",
   );
+}
+
+function openHere(port: Port): ReturnType<Port["openRoot"]> {
+  try {
+    return port.openRoot(".");
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) throw new UsageError("the current directory does not exist any more.");
+    throw error;
+  }
 }
 
 function exists(port: Port, directory: ReturnType<Port["openRoot"]>, name: string): boolean {
@@ -76,9 +88,10 @@ async function open(location: string, readOnly: boolean): Promise<CommandStore> 
   } catch (error) {
     if (!(error instanceof SessionStoreError)) throw error;
     if (error.code === "store_missing") {
-      throw new SessionStoreError("store_missing", "there is no store", {
+      throw new SessionStoreError("store_missing", error.problem, {
         operation: "open the store",
         path: error.path ?? location,
+        onDisk: error.onDisk,
         nextStep: "Check the path. No command creates a store; the library does when it opens one for writing.",
         cause: error,
       });
@@ -88,7 +101,7 @@ async function open(location: string, readOnly: boolean): Promise<CommandStore> 
       operation: "open the store",
       path: location,
       onDisk: "The file is untouched.",
-      nextStep: `Run: sessiondir migrate --store ${quoteForShell(location)} (with --dry-run to see first what it would do).`,
+      nextStep: `Run: sessiondir migrate --store ${shellWord(location)} (with --dry-run to see first what it would do).`,
       cause: error,
     });
   }
@@ -103,7 +116,3 @@ export function toPlace(location: string, backend: string | undefined): StorePla
 export const warnings = {
   warn: (message: string) => printNote(`${noteColor.yellow("warning")}: ${safeText(message)}`),
 };
-
-export function quoteForShell(text: string): string {
-  return /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}

@@ -15,7 +15,13 @@ export const outputGone: AbortSignal = gone.signal;
 
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_DESTROYED") throw error;
+    if (!gone.signal.aborted && error.code !== "EPIPE" && error.code !== "ERR_STREAM_DESTROYED") {
+      if (stream === process.stdout)
+        printNote(`error [output_failed]: the output could not be written: ${error.message}`);
+      process.once("exit", () => {
+        process.exitCode = 1;
+      });
+    }
     gone.abort();
   });
 }
@@ -34,8 +40,11 @@ export function printNote(text: string): void {
 }
 
 function colorsFor(stream: NodeJS.WriteStream): ReturnType<typeof pc.createColors> {
-  const { NO_COLOR, TERM } = process.env;
-  return pc.createColors(Boolean(stream.isTTY) && !NO_COLOR && TERM !== "dumb");
+  return pc.createColors(obeysEscapes(stream) && !process.env.NO_COLOR);
+}
+
+function obeysEscapes(stream: NodeJS.WriteStream): boolean {
+  return Boolean(stream.isTTY) && process.env.TERM !== "dumb";
 }
 
 /** Colours for stdout. */
@@ -84,7 +93,7 @@ export interface Progress {
 
 /** A bar on stderr when that is a terminal; otherwise nothing. */
 export function startProgress(label: string): Progress {
-  if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} };
+  if (!obeysEscapes(process.stderr)) return { update: () => {}, stop: () => {} };
   const bar = new cliProgress.SingleBar(
     { format: `${label} {bar} {value}/{total}`, stream: process.stderr, hideCursor: true, clearOnComplete: true },
     cliProgress.Presets.shades_classic,

@@ -1,7 +1,8 @@
 /** migrate and repair from the command line: a dry run changes nothing, the real run keeps every original. */
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
 import { fingerprint, runCommand, temporaryDirectory } from "./command-line.js";
@@ -116,4 +117,39 @@ test("migrate merges a legacy file that lies beside the store, and says what bec
   assert.match(stdout, /migrated 2 of 2 sessions into .*\nThe original is .*sessions\.json\.bak\.\d+/);
   assert.match(stderr, /warning: .*1 session added, 1 session replaced by a newer one/);
   assert.equal(existsSync(store), false);
+});
+
+test("repair makes no store out of a directory of another program", (context) => {
+  const directory = temporaryDirectory(context);
+  const foreign = path.join(directory, "cron.d");
+  mkdirSync(foreign);
+  writeFileSync(path.join(foreign, "job"), "theirs");
+  for (const args of [["repair"], ["repair", "--dry-run"], ["verify"], ["list"]]) {
+    const before = fingerprint(foreign);
+    const { status, stderr } = runCommand([...args, "--store", foreign]);
+    assert.equal(status, 1, args.join(" "));
+    assert.match(stderr, /^error \[store_missing\]: .*this directory is no session store/);
+    assert.deepEqual(fingerprint(foreign), before);
+  }
+});
+
+test("what repair tells to paste names the store, and quotes a stranger's key for the shell", (context) => {
+  const directory = temporaryDirectory(context);
+  const store = path.join(directory, "sessions.json");
+  const key = "agent:main:$(touch it's-mine)";
+  writeFileSync(store, JSON.stringify({ [key]: { sessionId: "one", updatedAt: 1 } }));
+  assert.equal(runCommand(["migrate", "--store", store]).status, 0);
+  const entries = path.join(directory, "sessions.d", "entries");
+  const [name] = readdirSync(entries).filter((file) => file.startsWith("session-"));
+  const file = path.join(entries, name!);
+  writeFileSync(file, readFileSync(file, "utf8").replace('"one"', '"two"'));
+  const { stdout } = runCommand(["repair", "--dry-run", "--store", store]);
+  const command = /Run `sessiondir (repair .*)` to take it/.exec(stdout)?.[1];
+  assert.ok(command, stdout);
+  const words = spawnSync("sh", ["-c", `printf '%s\\n' ${command}`], { encoding: "utf8", cwd: directory }).stdout;
+  assert.deepEqual(words.split("\n"), ["repair", "--store", path.join(directory, "sessions.d"), "--accept", key, ""]);
+  assert.deepEqual(
+    readdirSync(directory).filter((file) => file.includes("mine")),
+    [],
+  );
 });

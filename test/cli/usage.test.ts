@@ -1,10 +1,11 @@
 /** Help, wrong usage and exit codes: what a person sees who calls the command wrongly. */
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
-import { runCommand, temporaryDirectory } from "./command-line.js";
+import { commandLine, runCommand, temporaryDirectory } from "./command-line.js";
 
 const commands = [
   "list",
@@ -109,5 +110,52 @@ test("a store that does not exist is an error, and no command creates it", (cont
       assert.equal((JSON.parse(stdout) as { error: { code: string } }).error.code, "store_missing", args.join(" "));
     }
     assert.equal(runCommand(["list", "--store", location.replace(/json$/, "d")]).status, 1);
+  }
+});
+
+test("an empty --store, as an unset variable leaves it, is wrong usage and not the store here", (context) => {
+  const cwd = temporaryDirectory(context);
+  writeFileSync(path.join(cwd, "sessions.json"), "{}");
+  for (const command of ["list", "migrate", "rollback"]) {
+    const { status, stderr } = runCommand([command, "--store", ""], { cwd });
+    assert.equal(status, 2, command);
+    assert.match(stderr, /--store needs a path/);
+  }
+});
+
+const needsPosix = process.platform === "win32" && "skipped: needs posix";
+
+test("a current directory that is gone is said so, and is no error in sessiondir itself", {
+  skip: needsPosix,
+}, (context) => {
+  const cwd = path.join(temporaryDirectory(context), "gone");
+  mkdirSync(cwd);
+  for (const args of [["list"], ["list", "--store", "sessions.json"]]) {
+    mkdirSync(cwd, { recursive: true });
+    const script = ["-c", 'rmdir "$PWD" && exec "$@"', "sh", process.execPath, commandLine, ...args];
+    const { status, stderr } = spawnSync("sh", script, { cwd, encoding: "utf8" });
+    assert.notEqual(status, 0);
+    assert.match(stderr, /current directory does not exist any more/);
+    assert.doesNotMatch(stderr, /please report/);
+  }
+});
+
+/** Every write to it says that the disk is full. */
+const fullDevice = "/dev/full";
+
+test("output that cannot be written is an error in one line and not a stack", {
+  skip: process.platform !== "linux" && "skipped: needs linux",
+}, (context) => {
+  const store = path.join(temporaryDirectory(context), "sessions.json");
+  writeFileSync(store, JSON.stringify({ a: { sessionId: "one", updatedAt: 1 } }));
+  assert.equal(runCommand(["migrate", "--store", store]).status, 0);
+  for (const more of [[], ["--json"]]) {
+    const out = openSync(fullDevice, "w");
+    const args = [commandLine, "list", "--store", store, ...more];
+    const { status, stderr } = spawnSync(process.execPath, args, { stdio: ["ignore", out, "pipe"], encoding: "utf8" });
+    closeSync(out);
+    assert.equal(status, 1);
+    assert.match(stderr, /^error \[output_failed\]: the output could not be written: .*ENOSPC.*\n/m);
+    assert.doesNotMatch(stderr, /\n {4}at /);
   }
 });

@@ -7,6 +7,7 @@
 
 import { createHash } from "node:crypto";
 import path from "node:path";
+import { SessionStoreError } from "../../errors.js";
 import { fixedLimits } from "../../limits.js";
 
 export const manifestName = "state.json";
@@ -34,10 +35,23 @@ export interface StoreLocation {
 
 /** Accepts the path of a `*.json` legacy file or of a `*.d` directory; anything else is `undefined`. */
 export function parseStoreLocation(location: string): StoreLocation | undefined {
-  const absolute = path.resolve(location);
+  const absolute = resolveHere(location);
   const match = /^(.+)\.(json|d)$/.exec(path.basename(absolute));
   if (!match) return undefined;
   return { parentPath: path.dirname(absolute), directoryName: `${match[1]}.d`, legacyName: `${match[1]}.json` };
+}
+
+/** The current directory may be gone. */
+function resolveHere(location: string): string {
+  try {
+    return path.resolve(location);
+  } catch (cause) {
+    throw new SessionStoreError("store_missing", "the current directory does not exist any more", {
+      path: location,
+      nextStep: "Give an absolute path, or change into a directory that exists.",
+      cause,
+    });
+  }
 }
 
 export function lockNames(directoryName: string): { commit: string; checkpoint: string; scan: string } {

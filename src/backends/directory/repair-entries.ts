@@ -12,6 +12,7 @@ import { defaultLimits, fixedLimits } from "../../limits.js";
 import { privatizeEntry } from "../../sessions/entry-value.js";
 import { parseGenerations } from "../../sessions/generations.js";
 import { applyPatch } from "../../sessions/patch.js";
+import { shellWord } from "../../shell-word.js";
 import { sweepTemporaryFiles } from "./checkpoint.js";
 import { formatEntryFile, readEntryFileIfExists, writeTemporaryFile } from "./entries/entry-file.js";
 import { historiesOf, type KeyHistory } from "./journal/key-histories.js";
@@ -133,7 +134,7 @@ async function repairFile(
   if (readable && readable.key === key && files.entries.fileName(readable.key) === damaged.name) {
     note(
       "entry_left",
-      `the file can be read but was changed behind the store's back; it was left as it is. Run \`sessiondir repair --accept ${JSON.stringify(key)}\` to take it as it is now`,
+      `the file can be read but was changed behind the store's back; it was left as it is. Run \`sessiondir repair --store ${shellWord(files.store.displayPath)} --accept ${shellWord(key)}\` to take it as it is now`,
     );
     return;
   }

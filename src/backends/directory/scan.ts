@@ -52,6 +52,9 @@ export async function startScan(
   }
 }
 
+/** What the caller's own function threw goes back to the caller as it is. */
+class ListenerError extends Error {}
+
 type Step = SnapshotEntry | { readonly error: unknown };
 
 export class DirectorySnapshot implements Snapshot {
@@ -151,8 +154,13 @@ export class DirectorySnapshot implements Snapshot {
     } catch (error) {
       this.complete = true;
       this.release();
+      if (error instanceof ListenerError) return { error: error.cause };
       return { error: fromSystemError(error, { operation: "scan", path: this.view.files.store.displayPath }) };
+    } finally {
+      this.stepping = false;
     }
+    // Ended from within: the listing could not be closed while it was read.
+    if (this.ended) this.steps.return?.();
     if (!step.done) return step.value;
     this.complete = true;
     this.release();
@@ -257,8 +265,16 @@ export class DirectorySnapshot implements Snapshot {
     } catch (error) {
       const damage = toDamage(error, key);
       if (damage === undefined || this.options.onDamaged === undefined) throw damage ?? error;
-      this.options.onDamaged({ key, error: damage });
+      this.tellDamage(this.options.onDamaged, { key, error: damage });
       return undefined;
+    }
+  }
+
+  private tellDamage(onDamaged: (damaged: DamagedSession) => void, damaged: DamagedSession): void {
+    try {
+      onDamaged(damaged);
+    } catch (error) {
+      throw new ListenerError("a listener threw", { cause: error });
     }
   }
 

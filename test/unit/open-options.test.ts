@@ -1,0 +1,37 @@
+/** What `openSessionStore` makes of a logger, and the store's methods of what looks like a signal. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openSessionStore } from "../../src/index.js";
+import { checkOpenOptions } from "../../src/open-options.js";
+import { rejectsWith } from "../support/store-reading.js";
+
+test("a logger without a function warn is refused before anything is opened", () => {
+  for (const logger of [{}, 5, "console", null, { warn: "yes" }, { warn() {}, info: 1 }]) {
+    assert.throws(() => checkOpenOptions({ logger: logger as never }), { code: "invalid_option", message: /logger/ });
+  }
+  assert.equal(checkOpenOptions({}).logger, undefined);
+});
+
+test("a logger is called on itself, and what it throws reaches nobody", () => {
+  class Log {
+    readonly lines: string[] = [];
+    warn(message: string): void {
+      this.lines.push(message);
+      throw new Error("the log is full");
+    }
+  }
+  const log = new Log();
+  const { logger } = checkOpenOptions({ logger: log });
+  logger?.warn("one");
+  logger?.info?.("two");
+  assert.deepEqual(log.lines, ["one"]);
+});
+
+test("what could never be let go of is no signal", async () => {
+  const store = await openSessionStore<{ n: number }>(":memory:");
+  const signal = { aborted: false, addEventListener() {} } as unknown as AbortSignal;
+  await rejectsWith("invalid_option", () => store.update("a", () => ({ n: 1 }), { signal }));
+  assert.equal(await store.get("a"), undefined);
+  await store.close();
+});
