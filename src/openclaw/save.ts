@@ -39,8 +39,9 @@ type Store = Record<string, SessionEntry>;
 export async function saveSessionStore(
   storePath: string,
   store: Store,
-  opts: SaveSessionStoreOptions = {},
+  options?: SaveSessionStoreOptions | null,
 ): Promise<void> {
+  const opts = options ?? {};
   const shared = sharedStore(storePath);
   normalizeSessionStore(store);
   const keepUnknown = isCopyOfUnreadable(store);

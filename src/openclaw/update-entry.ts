@@ -107,7 +107,7 @@ export async function updateLastRoute(
     /** Wins over the four fields above. */
     deliveryContext?: DeliveryContext;
     /** Also note where the message came from. */
-    ctx?: MsgContext;
+    ctx?: MsgContext | null;
     groupResolution?: GroupKeyResolution | null;
   },
 ): Promise<SessionEntry> {
@@ -119,7 +119,7 @@ export async function updateLastRoute(
       const { deliveryContext, lastChannel, lastTo, lastAccountId, lastThreadId } = routeAfter(params, existing);
       const route = { deliveryContext, lastChannel, lastTo, lastAccountId, lastThreadId };
       const meta =
-        params.ctx === undefined
+        params.ctx === undefined || params.ctx === null
           ? null
           : deriveSessionMetaPatch({
               ctx: params.ctx,

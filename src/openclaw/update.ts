@@ -42,9 +42,9 @@ type Store = Record<string, SessionEntry>;
 export async function updateSessionStore<T>(
   storePath: string,
   mutator: (store: Store) => T | Promise<T>,
-  opts: SaveSessionStoreOptions = {},
+  opts?: SaveSessionStoreOptions | null,
 ): Promise<T> {
-  return runUpdate(sharedStore(storePath), mutator, opts);
+  return runUpdate(sharedStore(storePath), mutator, opts ?? {});
 }
 
 /** The same on a store that is at hand. */

@@ -280,6 +280,22 @@ test("updateLastRoute: deliveryContext and the four last* fields are written, an
   assert.match(routed.sessionId, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
 });
 
+test("better: null for a message, a group or options is none, as JavaScript callers mean it", async (context) => {
+  const { storePath } = makePlace(context);
+  const routed = await updateLastRoute({
+    storePath,
+    sessionKey: key,
+    channel: "slack",
+    ctx: null,
+    groupResolution: null,
+  });
+  assert.equal(routed.lastChannel, "slack");
+  await updateSessionStore(storePath, (store) => Object.assign(store[key]!, { label: "l" }), null);
+  assert.equal(loadSessionStore(storePath)[key]?.label, "l");
+  await saveSessionStore(storePath, { [key]: entry("1") }, null);
+  assert.deepEqual(loadSessionStore(storePath), { [key]: entry("1") });
+});
+
 test("better: a blank key has no session: reads and updates find none, and what would make one is refused", async (context) => {
   const { storePath } = makePlace(context);
   await saveSessionStore(storePath, { [key]: entry("1") });
