@@ -7,6 +7,7 @@
 import cliProgress from "cli-progress";
 import Table from "cli-table3";
 import pc from "picocolors";
+import stringWidth from "string-width";
 
 const gone = new AbortController();
 
@@ -54,14 +55,27 @@ export const noteColor = colorsFor(process.stderr);
 
 /** A table without borders; numbers of columns and widths follow from the content. */
 export function printTable(head: readonly string[], rows: readonly string[][], rightAligned: readonly number[]): void {
-  const table = new Table({
-    head: head.map((title) => color.bold(title)),
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 2 },
-    colAligns: head.map((_, column) => (rightAligned.includes(column) ? "right" : "left")),
-    chars: Object.fromEntries(tableParts.map((part) => [part, ""])),
-  });
-  table.push(...rows);
-  printLine(table.toString().replace(/[ \t]+$/gm, ""));
+  const titles = head.map((title) => color.bold(title));
+  const widths = head.map((title, column) => rows.reduce((most, row) => widest(most, row[column]), stringWidth(title)));
+  // The layout of a table takes the square of its rows, so it is given a few at a time, and the widths of all.
+  for (let from = 0; from === 0 || from < rows.length; from += rowsAtOnce) {
+    const table = new Table({
+      head: from === 0 ? titles : [],
+      style: { head: [], border: [], "padding-left": 0, "padding-right": columnGap },
+      colAligns: head.map((_, column) => (rightAligned.includes(column) ? "right" : "left")),
+      colWidths: widths.map((width) => width + columnGap),
+      chars: Object.fromEntries(tableParts.map((part) => [part, ""])),
+    });
+    table.push(...rows.slice(from, from + rowsAtOnce));
+    printLine(table.toString().replace(/[ \t]+$/gm, ""));
+  }
+}
+
+const rowsAtOnce = 100;
+const columnGap = 2;
+
+function widest(most: number, cell: string | undefined): number {
+  return Math.max(most, stringWidth(cell ?? ""));
 }
 
 const tableParts = [

@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { type TestContext } from "node:test";
+import stringWidth from "string-width";
 import { openSessionStore } from "../../src/open.js";
 import { commandLine, fingerprint, runCommand, temporaryDirectory } from "./command-line.js";
 
@@ -255,4 +256,20 @@ test("a reader that goes away ends the output without a crash", async (context) 
   });
   const [code, signal] = await new Promise<unknown[]>((resolve) => child.on("close", (...ended) => resolve(ended)));
   assert.deepEqual([code, signal, stderr], [0, null, ""]);
+});
+
+test("a long table has the columns of a short one: one head, one width for all rows", (context) => {
+  const store = path.join(temporaryDirectory(context), "sessions.json");
+  const sessions = Array.from({ length: 450 }, (_, n) => [
+    `agent:main:${"漢".repeat(n % 7)}-${n}`,
+    { updatedAt: n, model: "some-model" },
+  ]);
+  writeFileSync(store, JSON.stringify(Object.fromEntries(sessions)));
+  assert.equal(runCommand(["migrate", "--store", store]).status, 0);
+  const { stdout } = runCommand(["list", "--all", "--store", store]);
+  const lines = stdout.trimEnd().split("\n");
+  assert.equal(lines.length, 451);
+  assert.equal(lines.filter((line) => line.startsWith("AGENT")).length, 1);
+  const starts = lines.map((line) => stringWidth(line.slice(0, /(?:MODEL|some-model) /.exec(line)?.index)));
+  assert.deepEqual([...new Set(starts)].length, 1, "every model begins in one column");
 });
