@@ -270,6 +270,21 @@ export const createMutants = [
     test: "changes while",
   },
   {
+    name: "take-over: a gateway that writes all the time is made to wait",
+    file: "src/migrate/busy-source.ts",
+    find: "!this.isHeld && lastBuildMs <= lockedBuildMsMax",
+    replace: "false",
+    suite: take,
+    test: "while the gateway waits",
+  },
+  {
+    name: "take-over: the gateway's lock is given back",
+    file: takeOver,
+    find: "}).finally(() => busy.release());",
+    replace: "});",
+    suite: take,
+  },
+  {
     name: "take-over: a file that never stops changing is refused",
     file: takeOver,
     find: "if (starts > startsMax) throw",

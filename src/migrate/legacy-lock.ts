@@ -23,6 +23,21 @@ export async function underLegacyLock<Result>(
   waitMs: number,
   work: () => Promise<Result>,
 ): Promise<Result> {
+  const giveBack = await takeLegacyLock(port, parent, legacyName, waitMs);
+  try {
+    return await work();
+  } finally {
+    giveBack();
+  }
+}
+
+/** For work in several parts: returns what gives the lock back. */
+export async function takeLegacyLock(
+  port: Port,
+  parent: Directory,
+  legacyName: string,
+  waitMs: number,
+): Promise<() => void> {
   const lock = new LegacyLock(port, parent, lockFileName(legacyName));
   const deadlineMs = port.monotonicMs() + waitMs;
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMaxMs, 2 * pauseMs)) {
@@ -31,11 +46,7 @@ export async function underLegacyLock<Result>(
     if (port.monotonicMs() >= deadlineMs) throw timeout(attempt.holder, parent, legacyName);
     await port.sleep(pauseMs);
   }
-  try {
-    return await work();
-  } finally {
-    release(lock);
-  }
+  return () => release(lock);
 }
 
 /** Long enough for a gateway, which holds its lock for one save of the whole file. */

@@ -27,20 +27,20 @@ export type SetAside =
 /**
  * Only under the checkpoint lock; takes the lock of the gateway for the last look and the rename. The store is complete
  * and durable already, so trouble here is only a warning: the file stays, and the next opening deals with it. Waits for
- * the lock for up to `waitMs`.
+ * the lock for up to `waitMs`, or has it already ("held").
  */
 export async function setOriginalAside(
   port: Port,
   parent: Directory,
   location: StoreLocation,
   expected: Fingerprint,
-  waitMs: number,
+  waitMs: number | "held",
 ): Promise<SetAside> {
   const { legacyName } = location;
   // Of a file that is not there, or not the one, nobody needs to wait for the lock.
   if (port.statName(parent, legacyName) === undefined) return { state: "missing" };
   try {
-    return await underLegacyLock(port, parent, legacyName, waitMs, async () => {
+    const work = async (): Promise<SetAside> => {
       const before = port.statName(parent, legacyName);
       const found = compareLegacyFile(port, parent, legacyName, expected);
       if (before === undefined || found === "missing") return { state: "missing" };
@@ -52,7 +52,8 @@ export async function setOriginalAside(
       await port.syncDirectory(parent);
       const backupPath = legacyPathOf({ ...location, legacyName: name });
       return { state: isTheSame ? "renamed" : "replaced", backupName: name, backupPath };
-    });
+    };
+    return await (waitMs === "held" ? work() : underLegacyLock(port, parent, legacyName, waitMs, work));
   } catch (error) {
     const state = hasCode(error, "lock_timeout") ? "busy" : "failed";
     return { state, warning: cannotRename(error, location) };

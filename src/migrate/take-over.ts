@@ -8,6 +8,9 @@
  *      `.orphan.<ms>` when it was no store. Then the staging tree is renamed into place and is authoritative.
  *   4. Under the gateway's lock: rename the legacy file to `.bak.<ms>`, if it still has the content that was taken over.
  *
+ * A file that was written to meanwhile is taken over anew; from the third time on under the gateway's lock, which lets it
+ * wait, so that one that writes all the time does not keep its store from being taken over.
+ *
  * A crash before 3 leaves the source as it was; a crash within 3 leaves a complete store that the next opening puts into
  * its place; a crash between 3 and 4 leaves both, and merge.ts does step 4 on a later opening: the manifest's provenance
  * says by content which file was taken over. A legacy file beside an imported directory is merged then, too. Nothing is
@@ -22,6 +25,7 @@ import { fromSystemError, SessionStoreError } from "../errors.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import type { Limits } from "../limits.js";
 import { type InvalidLegacy, invalid } from "../sessions/legacy-text.js";
+import { BusySource } from "./busy-source.js";
 import { countOf, describeSessions, type LegacySessions, listRefused } from "./legacy-content.js";
 import {
   changing,
@@ -152,6 +156,7 @@ export async function takeOver(
   let place: Place = { state: "free" };
   let source: Source = { from: "nothing" };
   let starts = 0;
+  const busy = new BusySource(port, location);
   const outcome = await createStore(port, location, {
     keyRule: options.keyRule,
     displaces: (parent) => {
@@ -163,6 +168,7 @@ export async function takeOver(
     prepare: async (parent) => {
       starts += 1;
       if (starts > startsMax) throw invalidLegacy(changing(), location);
+      if (source.from === "file") await busy.beforeStart(starts);
       place = mode.forbidden ? { state: "free" } : inspectPlace(port, parent, location);
       if (!mode.force && hasRollbackMarker(port, parent, location)) {
         throw rolledBack(location, markerTimeMs(port, parent, location));
@@ -198,12 +204,12 @@ export async function takeOver(
       if (aside !== undefined) result.displacedPath = `${location.parentPath}/${aside}`;
       if (source.from !== "file") return;
       // No wait for a gateway's lock: a merge follows, which knows the content, waits, and says so if it was in vain.
-      const done = await setOriginalAside(port, parent, location, source.sessions, 0);
+      const done = await setOriginalAside(port, parent, location, source.sessions, busy.isHeld ? "held" : 0);
       if (done.state === "renamed" || done.state === "replaced") result.backupPath = done.backupPath;
       if (done.state === "replaced") options.onLateWrite?.(done.backupName);
       if (done.state === "failed") result.warnings.push(done.warning);
     },
-  });
+  }).finally(() => busy.release());
   if (outcome === "exists" || outcome === "finished") return result;
   const found = source as Source;
   if (outcome === "nothing") return { ...result, outcome: found.from === "nothing" ? "missing" : "skipped_empty" };

@@ -155,6 +155,24 @@ test("a file that changes while its sessions are written out is taken over as it
   assert.deepEqual([...sessions], [["main", { n: 3 }]]);
 });
 
+test("a file that a gateway writes all the time, under its lock, is taken over while the gateway waits", async () => {
+  const machine = simulatedMachine('{"main":{"n":1}}');
+  let changes = 1;
+  const result = await run(machine, (port) => {
+    const meddling = new MeddlingPort(port, (call) => {
+      if (!isStagingMade(call) || machine.exists(`${simulatedPath}.lock`)) return;
+      changes += 1;
+      machine.writeFile(simulatedPath, `{"main":{"n":${changes}}}`);
+    });
+    return createOrTakeOver(meddling, simulated, takeOverOptions);
+  });
+  assert.deepEqual([result.outcome, result.migratedEntries, result.warnings], ["migrated", 1, []]);
+  assert.equal(machine.readText(result.backupPath as string), `{"main":{"n":${changes}}}`);
+  assert.deepEqual([machine.exists(simulatedPath), machine.exists(`${simulatedPath}.lock`)], [false, false]);
+  const found = await run(machine, (port) => openAndReadAll(port, simulated));
+  assert.deepEqual([...found], [["main", { n: changes }]]);
+});
+
 test("a file that never stops changing is refused, and stays in charge", async () => {
   const machine = simulatedMachine('{"main":{"n":1}}');
   let changes = 0;
@@ -167,6 +185,7 @@ test("a file that never stops changing is refused, and stays in charge", async (
   assert.match(error.message, /keeps changing/);
   assert.equal(machine.readText(simulatedPath), `{"main":{"n":${changes + 1}}}`);
   assert.deepEqual([machine.exists("/home/agent/sessions.d"), hasStaging(machine)], [false, false]);
+  assert.ok(!machine.exists(`${simulatedPath}.lock`), "the gateway's lock was given back");
 });
 
 test("a file that appears while an empty store is made is taken over", async () => {
