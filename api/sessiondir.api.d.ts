@@ -2,53 +2,56 @@
 
 // --- api.d.ts
 import type { Capabilities, Cursor, DamagedSession, Durability, Finding, Generation, KeyRule, Logger, SessionPage, SessionQuery, StoreStats, TrashedSession, VersionToken } from "./contract.js";
-import type { Limits } from "./limits.js";
+import type { LimitOptions } from "./limits.js";
 import type { PostgresOptions } from "./postgres-options.js";
 import type { SessionEntry } from "./sessions/entry.js";
 export interface OpenOptions {
-    durability?: Durability;
-    readOnly?: boolean;
-    backend?: "auto" | "json";
-    rotateBytes?: number;
-    migrate?: "auto" | "never";
-    keys?: KeyRule;
-    lockWaitMs?: number;
-    conflictWaitMs?: number;
-    cacheBytes?: number;
-    limits?: Partial<Limits>;
-    storeName?: string;
-    postgres?: PostgresOptions;
-    logger?: Logger;
+    durability?: Durability | undefined;
+    readOnly?: boolean | undefined;
+    backend?: "auto" | "json" | undefined;
+    rotateBytes?: number | undefined;
+    migrate?: "auto" | "never" | undefined;
+    keys?: KeyRule | undefined;
+    lockWaitMs?: number | undefined;
+    conflictWaitMs?: number | undefined;
+    cacheBytes?: number | undefined;
+    limits?: LimitOptions | undefined;
+    storeName?: string | undefined;
+    postgres?: PostgresOptions | undefined;
+    logger?: Logger | undefined;
 }
 export interface WriteOptions {
-    ifVersion?: VersionToken | null;
-    signal?: AbortSignal;
-    actor?: string;
-    reason?: string;
+    ifVersion?: VersionToken | null | undefined;
+    signal?: AbortSignal | undefined;
+    actor?: string | undefined;
+    reason?: string | undefined;
 }
 export interface UpdateOptions extends WriteOptions {
-    onConflict?: "rerun" | "merge";
+    onConflict?: "rerun" | "merge" | undefined;
 }
 export interface PatchOptions extends WriteOptions {
-    createIfMissing?: boolean;
+    createIfMissing?: boolean | undefined;
 }
 export interface RemoveOptions extends WriteOptions {
-    purge?: boolean;
+    purge?: boolean | undefined;
 }
 export interface RestoreOptions extends Omit<WriteOptions, "ifVersion"> {
-    replace?: boolean;
+    replace?: boolean | undefined;
 }
 export interface EmptyTrashOptions {
-    ids?: readonly string[];
-    removedBeforeMs?: number;
+    ids?: readonly string[] | undefined;
+    removedBeforeMs?: number | undefined;
 }
 export interface TransactionOptions extends Omit<WriteOptions, "ifVersion"> {
 }
 export interface WatchOptions {
-    since?: Cursor;
-    signal?: AbortSignal;
+    since?: Cursor | undefined;
+    signal?: AbortSignal | undefined;
 }
 export type Frozen<Entry> = Readonly<Entry>;
+export type EntryFields<Entry> = {
+    [Field in keyof Entry]?: Entry[Field] | undefined;
+};
 export interface VersionedEntry<Entry> {
     readonly entry: Frozen<Entry>;
     readonly version: VersionToken;
@@ -83,11 +86,11 @@ export type SessionChange<Entry> = {
 export interface Transaction<Entry> {
     get(key: string): Promise<Frozen<Entry> | undefined>;
     set(key: string, entry: Entry): void;
-    patch(key: string, fields: Partial<Entry>, options?: {
-        createIfMissing?: boolean;
+    patch(key: string, fields: EntryFields<Entry>, options?: {
+        createIfMissing?: boolean | undefined;
     }): Promise<void>;
     remove(key: string, options?: {
-        purge?: boolean;
+        purge?: boolean | undefined;
     }): Promise<boolean>;
 }
 export interface SessionStore<Entry extends object = SessionEntry> extends AsyncDisposable {
@@ -97,7 +100,7 @@ export interface SessionStore<Entry extends object = SessionEntry> extends Async
     getMany(keys: Iterable<string>): Promise<Map<string, Frozen<Entry>>>;
     getWithVersion(key: string): Promise<VersionedEntry<Entry> | undefined>;
     update(key: string, fn: (current: Frozen<Entry> | undefined) => Entry | undefined | Promise<Entry | undefined>, options?: UpdateOptions): Promise<Frozen<Entry> | undefined>;
-    patch(key: string, fields: Partial<Entry>, options?: PatchOptions): Promise<Frozen<Entry>>;
+    patch(key: string, fields: EntryFields<Entry>, options?: PatchOptions): Promise<Frozen<Entry>>;
     remove(key: string, options?: RemoveOptions): Promise<boolean>;
     generations(key: string): Promise<readonly Generation[]>;
     reopenGeneration(key: string, sessionId: string, options?: WriteOptions): Promise<Frozen<Entry>>;
@@ -107,8 +110,8 @@ export interface SessionStore<Entry extends object = SessionEntry> extends Async
     transaction<Result>(fn: (transaction: Transaction<Entry>) => Result | Promise<Result>, options?: TransactionOptions): Promise<Result>;
     list(query?: SessionQuery): Promise<SessionPage>;
     entries(options?: {
-        onDamaged?: (damaged: DamagedSession) => void;
-        signal?: AbortSignal;
+        onDamaged?: ((damaged: DamagedSession) => void) | undefined;
+        signal?: AbortSignal | undefined;
     }): AsyncIterableIterator<{
         key: string;
         entry: Frozen<Entry>;
@@ -120,12 +123,13 @@ export interface SessionStore<Entry extends object = SessionEntry> extends Async
     cursor(): Promise<Cursor>;
     stats(): Promise<StoreStats>;
     verify(options?: {
-        onProgress?: (done: number, total: number) => void;
+        onProgress?: ((done: number, total: number) => void) | undefined;
     }): AsyncIterableIterator<Finding>;
     close(): Promise<void>;
 }
 
 // --- backends/directory/activity.d.ts
+import type { SessionPage, SessionQuery } from "../../contract.js";
 import type { CommitRecord } from "./journal/record.js";
 import type { View, ViewFollower } from "./view.js";
 export interface SessionActivity {
@@ -139,7 +143,7 @@ export declare class ActivityTable implements ViewFollower {
     constructor(view: View, refresh: () => void);
     get isCurrent(): boolean;
     listen(listener: ActivityListener): void;
-    fill(): Promise<void>;
+    fill(list?: (query: SessionQuery) => Promise<SessionPage>): Promise<void>;
     close(): void;
     afterCommit(record: CommitRecord): void;
     reset(): void;
@@ -158,8 +162,10 @@ export declare class EntryCache {
     private usedBytes;
     constructor(bytesMax: number);
     get(key: string): CachedEntry | undefined;
+    peek(key: string): CachedEntry | undefined;
     peekVersion(key: string): number | undefined;
     set(key: string, entry: CachedEntry): void;
+    private makeRoom;
     delete(key: string): void;
     clear(): void;
     get stats(): {
@@ -355,7 +361,7 @@ export interface EncodedRecord {
     readonly bytes: Buffer;
     readonly record: string;
 }
-export declare function encodeCommit(commit: Omit<CommitRecord, "type" | "record">): EncodedRecord;
+export declare function encodeCommit(commit: Omit<CommitRecord, "type" | "record">, scratch?: Buffer): EncodedRecord;
 export declare function encodeSeal(seal: Omit<SealRecord, "type">): EncodedRecord;
 export declare function encodeCarry(carry: Omit<CarryRecord, "type">): EncodedRecord;
 export declare function findLine(bytes: Uint8Array, start: number): {
@@ -454,6 +460,7 @@ export interface Manifest {
     readonly features: {
         readonly required: readonly string[];
         readonly optional: readonly string[];
+        readonly requiredForWriting?: readonly string[];
     };
     readonly migration: Provenance | null;
     readonly merges?: readonly MergeRecord[];
@@ -463,6 +470,7 @@ export interface Manifest {
 }
 export declare function formatManifest(manifest: Manifest): string;
 export declare function parseManifest(text: string, path: string): Manifest;
+export declare function requireWritable({ features }: Manifest, path: string): void;
 
 // --- backends/directory/read-point.d.ts
 import type { Versioned } from "../../contract.js";
@@ -565,6 +573,8 @@ export declare class View {
     private readonly openMode;
     private readonly fence;
     private lastCheckpointLookMs;
+    private ownCommitMs;
+    private foreignCommitMs;
     constructor(files: StoreFiles, cacheBytes: number, readOnly: boolean, fence?: "refuse" | "read");
     get current(): LiveSegment;
     rebuild(): OpenDoubts;
@@ -586,10 +596,13 @@ export declare class View {
     latestChange(key: string): KeyChange | undefined;
     read(key: string): Versioned | undefined;
     currentToken(key: string): string | null;
+    currentVersion(key: string): number;
     private load;
     readAt(key: string, version: number): BaseState;
     private readBase;
-    remember(key: string, state: BaseState, stamp: CommitStamp): CachedEntry;
+    noteOwnCommit(): void;
+    recall(key: string): Versioned | undefined;
+    remember(key: string, state: Pick<BaseState, "entry" | "generations">, stamp: CommitStamp, token?: string): CachedEntry;
     private forgetIfOlder;
     openSegmentIfExists(first: number): LiveSegment | undefined;
     dropAll(): void;
@@ -677,14 +690,14 @@ export type BackendChange = {
 };
 export type SessionOrder = "updatedAt" | "key";
 export interface SessionQuery {
-    agent?: string;
-    channel?: string;
-    kind?: SessionKind;
-    activeSince?: number;
-    search?: string;
-    order?: SessionOrder;
-    limit?: number;
-    cursor?: string;
+    agent?: string | undefined;
+    channel?: string | undefined;
+    kind?: SessionKind | undefined;
+    activeSince?: number | undefined;
+    search?: string | undefined;
+    order?: SessionOrder | undefined;
+    limit?: number | undefined;
+    cursor?: string | undefined;
 }
 export type SessionKind = "main" | "direct" | "group" | "channel" | "thread" | "cron" | "subagent" | "acp" | "hook" | "global" | "unknown" | "other";
 export interface SessionSummary {
@@ -758,6 +771,7 @@ export interface Backend {
     readonly readOnly: boolean;
     read(keys: readonly string[]): Promise<Map<string, Versioned>>;
     readNow?(key: string): Versioned | undefined;
+    recall?(key: string): Versioned | undefined;
     commit(request: CommitRequest): Promise<CommitResult>;
     scan(options?: {
         onDamaged?: (damaged: DamagedSession) => void;
@@ -980,26 +994,27 @@ export interface Port {
 export declare function hasCode(error: unknown, ...codes: string[]): boolean;
 
 // --- index.d.ts
-export type { EmptyTrashOptions, Frozen, OpenOptions, PatchOptions, RemoveOptions, RestoreOptions, SessionChange, SessionStore, Transaction, TransactionOptions, UpdateOptions, VersionedEntry, WatchOptions, WriteOptions, } from "./api.js";
+export type { EmptyTrashOptions, EntryFields, Frozen, OpenOptions, PatchOptions, RemoveOptions, RestoreOptions, SessionChange, SessionStore, Transaction, TransactionOptions, UpdateOptions, VersionedEntry, WatchOptions, WriteOptions, } from "./api.js";
 export type { Capabilities, Cursor, DamagedSession, Durability, Finding, Generation, KeyRule, Logger, SessionKind, SessionOrder, SessionPage, SessionQuery, SessionSummary, StoreStats, TrashedSession, VersionToken, } from "./contract.js";
 export { SessionStoreError, type SessionStoreErrorCode, type SessionStoreErrorDetails } from "./errors.js";
-export type { Limits } from "./limits.js";
-export { type Detection, type DetectionStatus, type DetectOptions, detectSessionStore, type RefusedKey, } from "./migrate/detect.js";
-export { type MigrateOptions, migrateStore } from "./migrate/migrate.js";
-export { type DiscoveryProblem, type MergeCounts, type MigrateSessionStoresOptions, type MigrationLog, type MigrationOutcome, type MigrationProgress, type MigrationReport, type MigrationResult, migrateSessionStores, type OutcomeCounts, } from "./migrate/report.js";
-export { type RollbackOptions, type RollbackOutcome, type RollbackResult, rollbackStore } from "./migrate/rollback.js";
+export type { LimitOptions, Limits } from "./limits.js";
+export type { Detection, DetectionStatus, DetectOptions, RefusedKey } from "./migrate/detect.js";
+export type { MigrateOptions } from "./migrate/migrate.js";
+export type { DiscoveryProblem, MergeCounts, MigrateSessionStoresOptions, MigrationLog, MigrationOutcome, MigrationProgress, MigrationReport, MigrationResult, OutcomeCounts, } from "./migrate/report.js";
+export type { RollbackOptions, RollbackOutcome, RollbackResult } from "./migrate/rollback.js";
+export { copyStore, createBackup, detectSessionStore, exportSessions, importSessions, migrateSessionStores, migrateStore, restoreBackup, rollbackStore, verifyBackup, } from "./on-demand.js";
 export { openSessionStore } from "./open.js";
 export type { PostgresOptions } from "./postgres-options.js";
 export type { CliSessionBinding, SessionAcpMeta, SessionChatType, SessionCompactionCheckpoint, SessionDeliveryContext, SessionEntry, SessionOrigin, SessionSkillsSnapshot, TranscriptReference, } from "./sessions/entry.js";
-export { type BackupOptions, type BackupResult, createBackup, type VerifyBackupOptions, verifyBackup, } from "./transfer/backup.js";
+export type { BackupOptions, BackupResult, VerifyBackupOptions } from "./transfer/backup.js";
 export type { BackupManifest } from "./transfer/backup-files.js";
 export type { BundleSource } from "./transfer/bundle-format.js";
 export type { BundleOptions } from "./transfer/bundle-writer.js";
-export { type CopyOptions, type CopyResult, copyStore } from "./transfer/copy.js";
-export { type ExportOptions, type ExportResult, exportSessions } from "./transfer/export.js";
-export { type ImportOptions, type ImportResult, importSessions } from "./transfer/import.js";
+export type { CopyOptions, CopyResult } from "./transfer/copy.js";
+export type { ExportOptions, ExportResult } from "./transfer/export.js";
+export type { ImportOptions, ImportResult } from "./transfer/import.js";
 export type { ByteSink } from "./transfer/output-file.js";
-export { type RestoreBackupOptions, type RestoreBackupResult, restoreBackup, type StoreFigures, } from "./transfer/restore.js";
+export type { RestoreBackupOptions, RestoreBackupResult, StoreFigures } from "./transfer/restore.js";
 export type { ConflictPolicy, SessionProblem, WriteCounts } from "./transfer/session-writer.js";
 export type { StorePlace } from "./transfer/store-place.js";
 
@@ -1018,6 +1033,9 @@ export interface Limits {
     scanMaxMs: number;
     trashRetentionMs: number;
 }
+export type LimitOptions = {
+    [Name in keyof Limits]?: Limits[Name] | undefined;
+};
 export declare const defaultLimits: Readonly<Limits>;
 export declare const limitCaps: Readonly<Limits>;
 export declare const fixedLimits: Readonly<{
@@ -1192,18 +1210,10 @@ export declare function emptyResult(location: StoreLocation, outcome: MigrationO
 export declare function legacyPathOf(location: StoreLocation): string;
 export declare function directoryPathOf(location: StoreLocation): string;
 
-// --- migrate/rollback.d.ts
-import type { Logger } from "../contract.js";
-import { type SessionStoreErrorCode } from "../errors.js";
-import { type Port } from "../fs/port.js";
-import { type Limits } from "../limits.js";
-export interface RollbackOptions {
-    readonly dryRun?: boolean | undefined;
-    readonly onProgress?: ((done: number, total: number) => void) | undefined;
-    readonly logger?: Logger | undefined;
-    readonly limits?: Partial<Limits> | undefined;
-    readonly port?: Port | undefined;
-}
+// --- migrate/rollback-result.d.ts
+import type { StoreLocation } from "../backends/directory/layout.js";
+import { SessionStoreError, type SessionStoreErrorCode } from "../errors.js";
+import type { Directory, Port } from "../fs/port.js";
 export type RollbackOutcome = "restored" | "skipped" | "failed";
 export interface RollbackResult {
     legacyPath: string;
@@ -1218,7 +1228,50 @@ export interface RollbackResult {
         message: string;
     };
 }
+export declare function rollbackResult(location: StoreLocation, outcome: RollbackOutcome): RollbackResult;
+export declare function skipped(location: StoreLocation, reason: string): RollbackResult;
+export declare function nothingToRollBack(port: Port, parent: Directory, location: StoreLocation): RollbackResult;
+export declare function failedRollback(error: unknown, location: StoreLocation): RollbackResult;
+export declare function notFinished(cause: unknown, location: StoreLocation): SessionStoreError;
+
+// --- migrate/rollback.d.ts
+import type { Logger } from "../contract.js";
+import { type Port } from "../fs/port.js";
+import { type Limits } from "../limits.js";
+import { type RollbackResult } from "./rollback-result.js";
+export type { RollbackOutcome, RollbackResult } from "./rollback-result.js";
+export interface RollbackOptions {
+    readonly dryRun?: boolean | undefined;
+    readonly onProgress?: ((done: number, total: number) => void) | undefined;
+    readonly logger?: Logger | undefined;
+    readonly limits?: Partial<Limits> | undefined;
+    readonly port?: Port | undefined;
+}
 export declare function rollbackStore(location: string, options?: RollbackOptions): Promise<RollbackResult>;
+
+// --- on-demand.d.ts
+import type { Detection, DetectOptions } from "./migrate/detect.js";
+import type { MigrateOptions, MigrationResult } from "./migrate/migrate.js";
+import type { MigrateSessionStoresOptions, MigrationReport } from "./migrate/report.js";
+import type { RollbackOptions, RollbackResult } from "./migrate/rollback.js";
+import type { BackupOptions, BackupResult, VerifyBackupOptions } from "./transfer/backup.js";
+import type { BackupManifest } from "./transfer/backup-files.js";
+import type { CopyOptions, CopyResult } from "./transfer/copy.js";
+import type { ExportOptions, ExportResult } from "./transfer/export.js";
+import type { ImportOptions, ImportResult } from "./transfer/import.js";
+import type { ByteSink } from "./transfer/output-file.js";
+import type { RestoreBackupOptions, RestoreBackupResult } from "./transfer/restore.js";
+import type { StorePlace } from "./transfer/store-place.js";
+export declare function detectSessionStore(location: string, options?: DetectOptions): Promise<Detection>;
+export declare function migrateStore(location: string, options?: MigrateOptions): Promise<MigrationResult>;
+export declare function migrateSessionStores(options?: MigrateSessionStoresOptions): Promise<MigrationReport>;
+export declare function rollbackStore(location: string, options?: RollbackOptions): Promise<RollbackResult>;
+export declare function createBackup(store: StorePlace, targetDirectory: string, options?: BackupOptions): Promise<BackupResult>;
+export declare function verifyBackup(backupPath: string, options?: VerifyBackupOptions): Promise<BackupManifest>;
+export declare function restoreBackup(backupPath: string, storeLocation: string, options?: RestoreBackupOptions): Promise<RestoreBackupResult>;
+export declare function copyStore(source: StorePlace, target: StorePlace, options?: CopyOptions): Promise<CopyResult>;
+export declare function exportSessions(store: StorePlace, output: string | ByteSink, options?: ExportOptions): Promise<ExportResult>;
+export declare function importSessions(bundlePath: string, store: StorePlace, options?: ImportOptions): Promise<ImportResult>;
 
 // --- open.d.ts
 import type { OpenOptions, SessionStore } from "./api.js";
@@ -1432,6 +1485,7 @@ import type { FrozenEntry } from "../contract.js";
 import type { Limits } from "../limits.js";
 import type { StoredSession } from "./read-sources.js";
 import type { TouchedSession } from "./tracked-view.js";
+import type { SessionEntry } from "./types.js";
 export interface SessionChange {
     readonly key: string;
     readonly base: StoredSession | undefined;
@@ -1441,9 +1495,10 @@ export interface SessionChange {
 }
 export interface ChangeRules {
     readonly limits: Readonly<Limits>;
-    readonly allowDropAcpMetaSessionKeys?: readonly string[] | undefined;
+    readonly allowDropAcpMetaSessionKeys?: readonly string[] | "all" | undefined;
 }
 export declare function toChanges(touched: ReadonlyMap<string, TouchedSession>, rules: ChangeRules): SessionChange[];
+export declare function isSameEntry(found: SessionEntry | undefined, left: unknown): boolean;
 export declare function rebase(change: SessionChange, latest: StoredSession | undefined): SessionChange | "overlap";
 
 // --- openclaw/entry.d.ts
@@ -1564,6 +1619,8 @@ export { deriveSessionChatTypeFromKey, getSubagentDepth, isAcpSessionKey, isCron
 export { closeSessionStores } from "./shared-handles.js";
 export * from "./stable-stringify.js";
 export * from "./startup.js";
+export * from "./state-migrations.js";
+export * from "./store-lock-queue.js";
 export * from "./store-migration.js";
 export * from "./store-normalize.js";
 export * from "./strings.js";
@@ -1571,6 +1628,9 @@ export type { SessionDepthEntry, SessionDepthStore, SubagentDepthOptions } from 
 export * from "./targets.js";
 export * from "./thread-info.js";
 export * from "./transcript-files.js";
+export { acquireSessionWriteLock, resolveSessionLockMaxHoldFromTimeout, type SessionWriteLock, type SessionWriteLockParams, } from "./transcript-lock.js";
+export * from "./transcript-lock-cleanup.js";
+export type { SessionLockInspection } from "./transcript-lock-file.js";
 export * from "./transcript-mirror.js";
 export * from "./transcript-session.js";
 export * from "./types.js";
@@ -1645,6 +1705,7 @@ export declare function canonicalizeLegacySessionStore(store: Readonly<Record<st
 };
 
 // --- openclaw/load.d.ts
+import type { FrozenEntry } from "../contract.js";
 import type { ResolvedSessionMaintenanceConfig } from "./maintenance-config.js";
 import type { ReadSource } from "./read-sources.js";
 import type { SessionEntry } from "./types.js";
@@ -1652,6 +1713,8 @@ export interface LoadSessionStoreOptions {
     skipCache?: boolean;
     maintenanceConfig?: ResolvedSessionMaintenanceConfig;
 }
+export declare function noteKnown(store: object, storePath: string, entries: ReadonlyMap<string, FrozenEntry>): void;
+export declare function isAsKnown(store: Record<string, SessionEntry>, storePath: string): boolean;
 export declare function isCopyOfUnreadable(store: object): boolean;
 export declare function loadSessionStore(storePath: string, _opts?: LoadSessionStoreOptions): Record<string, SessionEntry>;
 export declare function readSessionStoreReadOnly(storePath: string): Record<string, SessionEntry | undefined>;
@@ -1882,10 +1945,11 @@ export declare function emptyRecord<T>(): Record<string, T>;
 
 // --- openclaw/read-sources.d.ts
 import type { ReadPoint } from "../backends/directory/read-point.js";
-import type { FrozenEntry, VersionToken } from "../contract.js";
+import type { FrozenEntry, Generation, VersionToken } from "../contract.js";
 export interface StoredSession {
     readonly entry: FrozenEntry;
     readonly version: VersionToken | undefined;
+    readonly generations?: readonly Generation[] | undefined;
 }
 export interface ReadSource {
     readonly kind: "directory" | "json" | "legacy";
@@ -1976,7 +2040,7 @@ export declare function rotateSessionFile(storePath: string, overrideBytes?: num
 import type { SessionEntry } from "./types.js";
 import type { SaveSessionStoreOptions } from "./write-options.js";
 type Store = Record<string, SessionEntry>;
-export declare function saveSessionStore(storePath: string, store: Store, opts?: SaveSessionStoreOptions): Promise<void>;
+export declare function saveSessionStore(storePath: string, store: Store, options?: SaveSessionStoreOptions | null): Promise<void>;
 export {};
 
 // --- openclaw/session-cache.d.ts
@@ -2122,7 +2186,7 @@ import { type ReadSource } from "./read-sources.js";
 import { WriteFacts } from "./write-facts.js";
 export declare const lockWaitMs = 10000;
 export declare const conflictWaitMs = 10000;
-export type StoreForm = "directory" | "rolled_back" | "legacy" | "none";
+export type StoreForm = "directory" | "file" | "legacy" | "none";
 export declare function sharedStore(storePath: string): SharedStore;
 export declare function closeSessionStores(): Promise<void>;
 export declare class SharedStore {
@@ -2130,7 +2194,7 @@ export declare class SharedStore {
     readonly location: StoreLocation;
     readonly storePath: string;
     lastUsedMs: number;
-    constructor(port: Port, location: StoreLocation, id: string, handles: Map<string, SharedStore>);
+    constructor(port: Port, location: StoreLocation, id: string, handles: Map<string, SharedStore>, isSingleFile: boolean);
     get port(): Port;
     get isBusy(): boolean;
     touch(): void;
@@ -2154,6 +2218,68 @@ export declare function runStartupSessionStoreMigration(params: {
     configuredStorePath?: string | undefined;
     log: MigrationLog;
 }): Promise<SessionStoreMigrationResult[]>;
+
+// --- openclaw/state-migrations.d.ts
+import type { OpenClawConfig, SessionScope } from "./types.js";
+type MigrationConfig = Pick<OpenClawConfig, "session" | "agents">;
+export interface LegacyStateDetection {
+    targetAgentId: string;
+    targetMainKey: string;
+    targetScope?: SessionScope;
+    stateDir: string;
+    sessions: {
+        legacyDir: string;
+        legacyStorePath: string;
+        targetDir: string;
+        targetStorePath: string;
+        hasLegacy: boolean;
+        legacyKeys: string[];
+    };
+    preview: string[];
+}
+export interface LegacyStateResult {
+    changes: string[];
+    warnings: string[];
+}
+export declare function detectLegacyStateMigrations(params: {
+    cfg: MigrationConfig;
+    env?: NodeJS.ProcessEnv;
+    homedir?: () => string;
+}): Promise<LegacyStateDetection>;
+export declare function runLegacyStateMigrations(params: {
+    detected: LegacyStateDetection;
+    now?: () => number;
+}): Promise<LegacyStateResult>;
+export declare function autoMigrateLegacyState(params: {
+    cfg: MigrationConfig;
+    env?: NodeJS.ProcessEnv;
+    homedir?: () => string;
+    log?: {
+        info(message: string): void;
+        warn(message: string): void;
+    };
+    now?: () => number;
+}): Promise<LegacyStateResult & {
+    migrated: boolean;
+    skipped: boolean;
+}>;
+export {};
+
+// --- openclaw/store-lock-queue.d.ts
+import { type SessionWriteLock, type SessionWriteLockParams } from "./transcript-lock.js";
+export interface SessionStoreLockOptions {
+    timeoutMs?: number;
+    pollIntervalMs?: number;
+    staleMs?: number;
+}
+export declare function withSessionStoreLock<T>(storePath: string, fn: () => Promise<T> | T, opts?: SessionStoreLockOptions): Promise<T>;
+export { withSessionStoreLock as withSessionStoreLockForTest };
+export declare function clearSessionStoreCacheForTest(): void;
+export declare function drainSessionStoreLockQueuesForTest(): Promise<void>;
+export declare function getSessionStoreLockQueueSizeForTest(): number;
+type Acquirer = (params: SessionWriteLockParams) => Promise<Pick<SessionWriteLock, "release">>;
+export declare function setSessionWriteLockAcquirerForTests(acquirer: Acquirer | null): void;
+export declare function resetSessionStoreLockRuntimeForTests(): void;
 
 // --- openclaw/store-migration.d.ts
 import type { MigrationResult } from "../migrate/result.js";
@@ -2266,6 +2392,60 @@ export declare function resolveStableSessionEndTranscript(params: {
     sessionFile?: string;
     transcriptArchived?: boolean;
 };
+
+// --- openclaw/transcript-lock-cleanup.d.ts
+import { type SessionLockInspection } from "./transcript-lock-file.js";
+export declare function cleanStaleLockFiles(params: {
+    sessionsDir: string;
+    staleMs?: number;
+    removeStale?: boolean;
+    nowMs?: number;
+    log?: {
+        warn?: (message: string) => void;
+        info?: (message: string) => void;
+    };
+}): Promise<{
+    locks: SessionLockInspection[];
+    cleaned: SessionLockInspection[];
+}>;
+
+// --- openclaw/transcript-lock-file.d.ts
+import type { Directory, Port } from "../fs/port.js";
+export declare const transcriptStaleMs: number;
+export interface SessionLockInspection {
+    lockPath: string;
+    pid: number | null;
+    pidAlive: boolean;
+    createdAt: string | null;
+    ageMs: number | null;
+    stale: boolean;
+    staleReasons: string[];
+    removed: boolean;
+}
+export declare function inspectLockFile(port: Port, folder: Directory, name: string, { staleMs, nowMs }: {
+    staleMs: number;
+    nowMs: number;
+}): SessionLockInspection | undefined;
+
+// --- openclaw/transcript-lock.d.ts
+import type { Port } from "../fs/port.js";
+export interface SessionWriteLock {
+    release(): Promise<void>;
+}
+export interface SessionWriteLockParams {
+    sessionFile: string;
+    timeoutMs?: number;
+    staleMs?: number;
+    maxHoldMs?: number;
+    allowReentrant?: boolean;
+}
+export declare function acquireSessionWriteLock(params: SessionWriteLockParams): Promise<SessionWriteLock>;
+export declare function resolveSessionLockMaxHoldFromTimeout(params: {
+    timeoutMs: number;
+    graceMs?: number;
+    minMs?: number;
+}): number;
+export declare function isHeldHere(port: Port, lockPath: string): boolean;
 
 // --- openclaw/transcript-mirror.d.ts
 export declare function resolveMirroredTranscriptText(params: {
@@ -2463,7 +2643,7 @@ export declare function updateLastRoute(params: WriteOptions & {
     accountId?: string;
     threadId?: string | number;
     deliveryContext?: DeliveryContext;
-    ctx?: MsgContext;
+    ctx?: MsgContext | null;
     groupResolution?: GroupKeyResolution | null;
 }): Promise<SessionEntry>;
 export {};
@@ -2475,17 +2655,18 @@ import { Turns } from "./turns.js";
 import type { SessionEntry } from "./types.js";
 import type { SaveSessionStoreOptions } from "./write-options.js";
 type Store = Record<string, SessionEntry>;
-export declare function updateSessionStore<T>(storePath: string, mutator: (store: Store) => T | Promise<T>, opts?: SaveSessionStoreOptions): Promise<T>;
+export declare function updateSessionStore<T>(storePath: string, mutator: (store: Store) => T | Promise<T>, opts?: SaveSessionStoreOptions | null): Promise<T>;
 export declare function runUpdate<T>(shared: SharedStore, mutator: (store: Store) => T | Promise<T>, opts?: SaveSessionStoreOptions): Promise<T>;
 export type OnConflict = "rerun" | "overwrite";
 interface Overlap {
     readonly overlap: string;
 }
-export declare function commitChanges(shared: SharedStore, changes: readonly SessionChange[], attempts: Attempts, onConflict: OnConflict): Promise<"written" | "nothing" | Overlap>;
+export declare function commitChanges(shared: SharedStore, changes: readonly SessionChange[], attempts: Attempts, onConflict: OnConflict, opts: SaveSessionStoreOptions): Promise<"written" | "nothing" | Overlap>;
 export declare class Attempts {
     #private;
     readonly turns: Turns;
     constructor(shared: SharedStore);
+    get isFirst(): boolean;
     next(contended: string | undefined): Promise<void>;
 }
 export {};
@@ -2846,6 +3027,7 @@ export type BundleLine = {
     readonly trailer: BundleTrailer;
 };
 export declare function formatSessionLine({ session, relativePaths }: MarkedSession): string;
+export declare function formatTrailerEnd(bytesSha256: string): string;
 export declare class LineProblem extends Error {
 }
 export declare function parseHeader(text: string): BundleHeader;
@@ -2907,7 +3089,7 @@ export interface WrittenBundle {
 export declare function writeBundle(port: Port, source: Backend, sink: ByteSink, options: BundleOptions): Promise<WrittenBundle>;
 
 // --- transfer/content-hash.d.ts
-import type { FrozenEntry, Generation } from "../contract.js";
+import type { Capabilities, FrozenEntry, Generation } from "../contract.js";
 export interface PortableSession {
     readonly key: string;
     readonly entry: FrozenEntry;
@@ -2915,6 +3097,7 @@ export interface PortableSession {
 }
 export type SessionDigest = string;
 export declare function digestSession({ key, entry, generations }: PortableSession): SessionDigest;
+export declare function digestAsKept(session: PortableSession, { generations: keepsThem }: Pick<Capabilities, "generations">): SessionDigest;
 export declare function combineDigests(digests: Iterable<SessionDigest>): string;
 export declare function canonicalJson(value: unknown): string;
 
@@ -2956,7 +3139,6 @@ export interface CopyResult extends WriteCounts {
     readonly warnings: readonly string[];
 }
 export declare function copyStore(source: StorePlace, target: StorePlace, options?: CopyOptions): Promise<CopyResult>;
-export declare function requirePolicy(policy: unknown, operation: string): void;
 export declare function copyBackends(port: Port, source: Backend, options: CopyOptions, openTarget: (keyRule: Backend["keyRule"]) => Promise<Backend | undefined>): Promise<CopyResult>;
 
 // --- transfer/export.d.ts
@@ -2985,7 +3167,7 @@ import type { Logger } from "../contract.js";
 import type { Port } from "../fs/port.js";
 import type { BundleTrailer } from "./bundle-format.js";
 import { BundleReader } from "./bundle-reader.js";
-import { type ConflictPolicy, type SessionProblem, type WriteCounts } from "./session-writer.js";
+import type { ConflictPolicy, SessionProblem, WriteCounts } from "./session-writer.js";
 import { type StorePlace } from "./store-place.js";
 export interface ImportOptions {
     readonly onConflict?: ConflictPolicy | undefined;

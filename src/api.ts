@@ -15,7 +15,7 @@ import type {
   TrashedSession,
   VersionToken,
 } from "./contract.js";
-import type { Limits } from "./limits.js";
+import type { LimitOptions } from "./limits.js";
 import type { PostgresOptions } from "./postgres-options.js";
 import type { SessionEntry } from "./sessions/entry.js";
 
@@ -24,42 +24,42 @@ export interface OpenOptions {
    * When a commit is acknowledged. "commit" (default): it is on the disk. "interval": it survives any process crash at
    * once; a power cut may cost at most the last second, and never damages older data.
    */
-  durability?: Durability;
+  durability?: Durability | undefined;
   /** Open for reading only; works on read-only mounts and without write permission. */
-  readOnly?: boolean;
+  readOnly?: boolean | undefined;
   /**
    * "auto" (default): a directory store beside the legacy file, or in its place after a rollback the legacy file.
    * "json": the legacy `sessions.json` itself, read and written as one file, for installations that do not migrate.
    */
-  backend?: "auto" | "json";
+  backend?: "auto" | "json" | undefined;
   /** Bytes of a legacy `sessions.json` above which each save first copies it to `.bak.<ms>`; default 10 MiB. */
-  rotateBytes?: number;
+  rotateBytes?: number | undefined;
   /** What to do with a legacy `sessions.json`: "auto" (default) takes it over, "never" fails with `legacy_store`. */
-  migrate?: "auto" | "never";
+  migrate?: "auto" | "never" | undefined;
   /** How keys are normalised when the store is created: "openclaw" (default) trims and lower-cases, "exact" does not. */
-  keys?: KeyRule;
+  keys?: KeyRule | undefined;
   /** Milliseconds to wait for the commit lock in all; default 5,000, at most 60,000. */
-  lockWaitMs?: number;
+  lockWaitMs?: number | undefined;
   /** Milliseconds for which an update is retried after conflicts; default 10,000. */
-  conflictWaitMs?: number;
+  conflictWaitMs?: number | undefined;
   /** Bytes of entries kept in memory; default 16 MiB. Raise it where entries are large and many of them active. */
-  cacheBytes?: number;
-  limits?: Partial<Limits>;
+  cacheBytes?: number | undefined;
+  limits?: LimitOptions | undefined;
   /** The store inside a database, which holds several; default "default". Not used by ":memory:" and directory stores. */
-  storeName?: string;
+  storeName?: string | undefined;
   /** For postgres locations. */
-  postgres?: PostgresOptions;
-  logger?: Logger;
+  postgres?: PostgresOptions | undefined;
+  logger?: Logger | undefined;
 }
 
 export interface WriteOptions {
   /** Only if the session still has this version; `null`: only if it does not exist. Otherwise a `conflict` error. */
-  ifVersion?: VersionToken | null;
+  ifVersion?: VersionToken | null | undefined;
   /** Stops waiting and retrying. A commit that was already appended is not withdrawn. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Who did it and why: kept in the journal, in the change feed and with removed sessions. */
-  actor?: string;
-  reason?: string;
+  actor?: string | undefined;
+  reason?: string | undefined;
 }
 
 export interface UpdateOptions extends WriteOptions {
@@ -68,43 +68,46 @@ export interface UpdateOptions extends WriteOptions {
    * fresh entry. "merge": fields that only one side changed are merged; the function runs again on a true overlap. Two
    * sides that set a field to the same value agree: for what counts up or down, leave it at "rerun".
    */
-  onConflict?: "rerun" | "merge";
+  onConflict?: "rerun" | "merge" | undefined;
 }
 
 export interface PatchOptions extends WriteOptions {
   /** Create the session when it does not exist; otherwise that is a `not_found` error. */
-  createIfMissing?: boolean;
+  createIfMissing?: boolean | undefined;
 }
 
 export interface RemoveOptions extends WriteOptions {
   /** Do not keep the removed session in the trash. */
-  purge?: boolean;
+  purge?: boolean | undefined;
 }
 
 export interface RestoreOptions extends Omit<WriteOptions, "ifVersion"> {
   /** When there is a session of this key again: it goes to the trash in the same commit. Otherwise that is a `conflict`. */
-  replace?: boolean;
+  replace?: boolean | undefined;
 }
 
 /** Both together: only what fits both. At least one must be given. */
 export interface EmptyTrashOptions {
   /** Only these removals. */
-  ids?: readonly string[];
+  ids?: readonly string[] | undefined;
   /** Only what was removed before this time, milliseconds since 1970; `Infinity` for everything. */
-  removedBeforeMs?: number;
+  removedBeforeMs?: number | undefined;
 }
 
 export interface TransactionOptions extends Omit<WriteOptions, "ifVersion"> {}
 
 export interface WatchOptions {
   /** Resume after this position; from now on when absent. */
-  since?: Cursor;
+  since?: Cursor | undefined;
   /** Ends the iteration without an error. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A frozen value, shared between readers. */
 export type Frozen<Entry> = Readonly<Entry>;
+
+/** What `patch` sets: some fields of an entry; `undefined` removes one. */
+export type EntryFields<Entry> = { [Field in keyof Entry]?: Entry[Field] | undefined };
 
 export interface VersionedEntry<Entry> {
   readonly entry: Frozen<Entry>;
@@ -148,8 +151,8 @@ export interface Transaction<Entry> {
   get(key: string): Promise<Frozen<Entry> | undefined>;
   set(key: string, entry: Entry): void;
   /** Rejects with `not_found` when the session does not exist and `createIfMissing` is not given. */
-  patch(key: string, fields: Partial<Entry>, options?: { createIfMissing?: boolean }): Promise<void>;
-  remove(key: string, options?: { purge?: boolean }): Promise<boolean>;
+  patch(key: string, fields: EntryFields<Entry>, options?: { createIfMissing?: boolean | undefined }): Promise<void>;
+  remove(key: string, options?: { purge?: boolean | undefined }): Promise<boolean>;
 }
 
 /**
@@ -179,7 +182,7 @@ export interface SessionStore<Entry extends object = SessionEntry> extends Async
   ): Promise<Frozen<Entry> | undefined>;
 
   /** Sets the given top-level fields and leaves the others; a field given as `undefined` is removed. */
-  patch(key: string, fields: Partial<Entry>, options?: PatchOptions): Promise<Frozen<Entry>>;
+  patch(key: string, fields: EntryFields<Entry>, options?: PatchOptions): Promise<Frozen<Entry>>;
 
   /** True when the session existed. It goes to the trash unless `purge` is given. */
   remove(key: string, options?: RemoveOptions): Promise<boolean>;
@@ -219,8 +222,8 @@ export interface SessionStore<Entry extends object = SessionEntry> extends Async
   list(query?: SessionQuery): Promise<SessionPage>;
   /** Every session of one consistent snapshot. `onDamaged` is told of unreadable ones; without it they throw. */
   entries(options?: {
-    onDamaged?: (damaged: DamagedSession) => void;
-    signal?: AbortSignal;
+    onDamaged?: ((damaged: DamagedSession) => void) | undefined;
+    signal?: AbortSignal | undefined;
   }): AsyncIterableIterator<{ key: string; entry: Frozen<Entry>; version: VersionToken }>;
   watch(options?: WatchOptions): AsyncIterableIterator<SessionChange<Entry>>;
 
@@ -232,6 +235,6 @@ export interface SessionStore<Entry extends object = SessionEntry> extends Async
   cursor(): Promise<Cursor>;
   stats(): Promise<StoreStats>;
   /** Read-only check of the whole store, safe beside live writers; yields what is wrong. */
-  verify(options?: { onProgress?: (done: number, total: number) => void }): AsyncIterableIterator<Finding>;
+  verify(options?: { onProgress?: ((done: number, total: number) => void) | undefined }): AsyncIterableIterator<Finding>;
   close(): Promise<void>;
 }

@@ -124,21 +124,21 @@ export type SessionOrder = "updatedAt" | "key";
 
 export interface SessionQuery {
   /** Only sessions of this agent (`agent:<id>:...`). */
-  agent?: string;
+  agent?: string | undefined;
   /** Only sessions of this channel (the entry's `channel`, `lastChannel` or delivery channel). */
-  channel?: string;
+  channel?: string | undefined;
   /** Only sessions of this kind. */
-  kind?: SessionKind;
+  kind?: SessionKind | undefined;
   /** Only sessions with `updatedAt` at or after this time, in ms since 1970. */
-  activeSince?: number;
+  activeSince?: number | undefined;
   /** Only sessions whose key, label, display name or subject contains this text, whatever the case. */
-  search?: string;
+  search?: string | undefined;
   /** `updatedAt` (default): newest first, ties by key. `key`: ascending by code units. */
-  order?: SessionOrder;
+  order?: SessionOrder | undefined;
   /** Sessions on a page; default 100, at most 10,000. */
-  limit?: number;
+  limit?: number | undefined;
   /** `nextCursor` of the page before. */
-  cursor?: string;
+  cursor?: string | undefined;
 }
 
 export type SessionKind =

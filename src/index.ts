@@ -2,6 +2,7 @@
 
 export type {
   EmptyTrashOptions,
+  EntryFields,
   Frozen,
   OpenOptions,
   PatchOptions,
@@ -35,7 +36,7 @@ export type {
   VersionToken,
 } from "./contract.js";
 export { SessionStoreError, type SessionStoreErrorCode, type SessionStoreErrorDetails } from "./errors.js";
-export type { Limits } from "./limits.js";
+export type { LimitOptions, Limits } from "./limits.js";
 export type { Detection, DetectionStatus, DetectOptions, RefusedKey } from "./migrate/detect.js";
 export type { MigrateOptions } from "./migrate/migrate.js";
 export type {

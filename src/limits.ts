@@ -27,6 +27,9 @@ export interface Limits {
   trashRetentionMs: number;
 }
 
+/** Those that a user sets. */
+export type LimitOptions = { [Name in keyof Limits]?: Limits[Name] | undefined };
+
 const mebibyte = 1024 * 1024;
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;

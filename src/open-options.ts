@@ -2,7 +2,7 @@
 
 import type { OpenOptions } from "./api.js";
 import type { Durability, KeyRule, Logger } from "./contract.js";
-import { defaultLimits, fixedLimits, type Limits, limitCaps } from "./limits.js";
+import { defaultLimits, fixedLimits, type LimitOptions, type Limits, limitCaps } from "./limits.js";
 import { checkOptions, describeType, invalidOption } from "./options.js";
 import { checkPostgresOptions, type PostgresOptions, postgresOptionNames } from "./postgres-options.js";
 
@@ -97,7 +97,7 @@ function checkPostgres(given: PostgresOptions | undefined): PostgresOptions | un
 }
 
 /** Each limit may be set up to its hard cap. */
-export function checkLimits(given: Partial<Limits> | undefined): Readonly<Limits> {
+export function checkLimits(given: LimitOptions | undefined): Readonly<Limits> {
   const names = Object.keys(defaultLimits) as (keyof Limits)[];
   checkOptions(given, names, `${where}, limits`);
   const limits: Limits = { ...defaultLimits };

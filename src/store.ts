@@ -9,6 +9,7 @@
 
 import type {
   EmptyTrashOptions,
+  EntryFields,
   Frozen,
   PatchOptions,
   RemoveOptions,
@@ -135,7 +136,7 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
     }
   }
 
-  async patch(key: string, fields: Partial<Entry>, options: PatchOptions = {}): Promise<Frozen<Entry>> {
+  async patch(key: string, fields: EntryFields<Entry>, options: PatchOptions = {}): Promise<Frozen<Entry>> {
     this.#lifetime.begin("patch");
     try {
       const normalized = this.#key(key);

@@ -190,6 +190,7 @@ export class Committer {
       });
       const token = formatToken(record, this.view.files.manifest.incarnation);
       this.rememberResults(request, record, token);
+      this.view.noteOwnCommit();
       this.acknowledge(pending, record, token);
     } catch (error) {
       pending.reject(this.translate(error));
