@@ -113,6 +113,29 @@ test("no change, an error and a version that is asked for: each is decided on th
   });
 });
 
+test("many that change one session in one process take turns instead of meeting each other on the server", {
+  skip,
+}, async () => {
+  const location = await url();
+  const { hostname, port } = new URL(location);
+  const proxy = await startProxy({ host: hostname, port: Number(port) });
+  const storeName = `turns-${randomUUID()}`;
+  const options = { storeName, postgres: { notify: false, maintenanceMs: 0 } };
+  const store = await openSessionStore<Counter>(proxy.url(location), { ...options, conflictWaitMs: 120_000 });
+  try {
+    await store.update("a", () => ({ n: 0 }));
+    const before = proxy.answers;
+    await Promise.all(Array.from({ length: 40 }, () => store.update("a", addOne)));
+    assert.equal((await store.get("a"))?.n, 40);
+    // Forty commits; pauses between attempts end with a look, many of which go together. Without turns about 1,900.
+    const trips = proxy.answers - before;
+    assert.ok(trips < 400, `${trips} round trips`);
+  } finally {
+    await store.close();
+    await proxy.close();
+  }
+});
+
 test("merging begins with what was known, and keeps what others wrote", { skip }, async () => {
   await withTwo(async (mine, other) => {
     await mine.update("a", () => ({ mine: 1, theirs: 1 }));

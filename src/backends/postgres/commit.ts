@@ -4,7 +4,7 @@
  * did not happen. What an attempt consists of is in commit-attempt.ts, and which ones go together in together.ts.
  */
 
-import type { CommitRequest, CommitResult, VersionToken } from "../../contract.js";
+import type { CommitRequest, CommitResult, Versioned, VersionToken } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import type { Port } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
@@ -29,11 +29,19 @@ export interface CommitterParts {
   readonly recall: Recall;
 }
 
+/** A commit took the session from one version to this. */
+interface Made {
+  readonly expected: VersionToken | null;
+  readonly session: Versioned | undefined;
+}
+
 const versionBytes = 12;
 
 export class Committer {
   readonly #parts: CommitterParts;
   readonly #together: Together;
+  /** By key: the commit that is under way. */
+  readonly #turns = new Map<string, Promise<Made | undefined>>();
   #random = Buffer.alloc(0);
   #randomUsed = 0;
 
@@ -48,7 +56,44 @@ export class Committer {
     });
   }
 
+  /**
+   * Commits of this process upon one version of one session take turns: at most one of them can succeed, and those that
+   * come too late are told by it, without asking the server.
+   */
   async commit(request: CommitRequest): Promise<CommitResult> {
+    // One that may be aborted while it waits does not wait.
+    if (request.signal !== undefined || !expectsOneVersion(request)) return this.#commitNow(request);
+    const { key } = request.operations[0]!;
+    const expected = request.expected.get(key);
+    for (let turn = this.#turns.get(key); turn !== undefined; turn = this.#turns.get(key)) {
+      const made = await turn;
+      if (made?.expected === expected) return { status: "conflict", current: new Map([[key, made?.session]]) };
+    }
+    const commit = this.#commitNow(request);
+    const turn = commit.then(
+      (result) => this.#madeBy(request, result),
+      () => undefined,
+    );
+    this.#turns.set(key, turn);
+    try {
+      return await commit;
+    } finally {
+      if (this.#turns.get(key) === turn) this.#turns.delete(key);
+    }
+  }
+
+  /** What others may be told of the session, if that is known. */
+  #madeBy({ operations, expected }: CommitRequest, result: CommitResult): Made | undefined {
+    const [operation] = operations;
+    if (operation === undefined || result.status !== "committed") return undefined;
+    const { key, type } = operation;
+    const before = expected.get(key)!;
+    if (type === "remove") return { expected: before, session: undefined };
+    const session = this.#parts.recall.at(key, result.version);
+    return session && { expected: before, session };
+  }
+
+  async #commitNow(request: CommitRequest): Promise<CommitResult> {
     const { recall, limits } = this.#parts;
     const prepared = prepareCommit(request, this.#newVersion(), limits.recordBytes);
     try {
@@ -83,7 +128,7 @@ export class Committer {
           ? parseList(row.generations)
           : operation.type === "remove"
             ? false
-            : (operation.generations ?? (expected === undefined ? undefined : recall.generationsAt(key, expected)));
+            : (operation.generations ?? this.#generationsAt(key, expected));
       // Gone, or with a list that the commit left as it was, and nobody here knows.
       if (operation.type === "remove" || generations === false) recall.forget(key);
       else {
@@ -92,6 +137,13 @@ export class Committer {
         recall.committed(key, expected, Object.freeze(session), columns.get(key)!.doc.length);
       }
     }
+  }
+
+  /** `false` when nobody here knows. */
+  #generationsAt(key: string, version: VersionToken | undefined): Versioned["generations"] | false {
+    if (version === undefined) return undefined;
+    const known = this.#parts.recall.at(key, version);
+    return known === undefined ? false : known.generations;
   }
 
   #commitAlone(prepared: Prepared): Promise<CommitResult> {

@@ -68,10 +68,10 @@ export class Recall {
     this.#set(key, session, size, false);
   }
 
-  /** The generations of the session if it is known at this version; `false` when it is not. */
-  generationsAt(key: string, version: string): Versioned["generations"] | false {
+  /** The session as it was at this version, if that is what is known. */
+  at(key: string, version: string): Versioned | undefined {
     const known = this.#known.get(key);
-    return known?.session.version === version ? known.session.generations : false;
+    return known?.session.version === version ? known.session : undefined;
   }
 
   forget(key: string): void {

@@ -63,15 +63,13 @@ test("nothing is known for long", () => {
   assert.equal(recall.recall("a"), undefined);
 });
 
-test("generations are known for the very version that they belong to", () => {
+test("a state is known at its very version", () => {
   const { recall } = setUp();
-  const generations = [{ sessionId: "old", endedMs: 1 }];
-  recall.read("a", recall.before("a"), { ...session("1"), generations }, 10);
-  recall.read("b", recall.before("b"), session("1"), 10);
-  assert.equal(recall.generationsAt("a", "1"), generations);
-  assert.equal(recall.generationsAt("b", "1"), undefined);
-  assert.equal(recall.generationsAt("a", "2"), false);
-  assert.equal(recall.generationsAt("c", "1"), false);
+  const known = session("1");
+  recall.met("a", known, 10);
+  assert.equal(recall.at("a", "1"), known);
+  assert.equal(recall.at("a", "2"), undefined);
+  assert.equal(recall.at("b", "1"), undefined);
 });
 
 test("the memory is bounded: the oldest goes first, one that is too large is not kept, and 0 keeps nothing", () => {
