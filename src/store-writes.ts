@@ -5,85 +5,86 @@
  */
 
 import type { PatchOptions, RemoveOptions, UpdateOptions, WriteOptions } from "./api.js";
-import type { CommitResult, FrozenEntry, Operation, Versioned } from "./contract.js";
+import type { CommitResult, FrozenEntry, Operation, Versioned, VersionToken } from "./contract.js";
 import { SessionStoreError } from "./errors.js";
 import { type PrivateFields, privatizeChanges, privatizeEntry, privatizeFields } from "./sessions/entry-value.js";
 import { applyPatch, diffEntries, effectiveFields, mergeThreeWay } from "./sessions/patch.js";
-import {
-  Attempts,
-  commitDetails,
-  readSession,
-  recallSession,
-  requireVersion,
-  type StoreContext,
-} from "./store-context.js";
+import { Attempts, readSession, recallSession, requireVersion, type StoreContext } from "./store-context.js";
 import { checkEntryBytes } from "./store-entry-size.js";
 import { reopened, withGenerations } from "./store-generations.js";
 import { requireNotAborted } from "./store-lifetime.js";
 
 export type UpdateFunction = (current: FrozenEntry | undefined) => unknown;
 
+/** A write of its own, from `begin` to `end`: an async function around it would cost each update one more promise. */
 export async function updateSession(
   context: StoreContext,
   key: string,
   fn: UpdateFunction,
   options: UpdateOptions,
 ): Promise<FrozenEntry | undefined> {
-  const { limits } = context.backend;
-  let current = recallSession(context.backend, key, options.ifVersion);
-  /** False: others may have changed it since, and nobody has looked. */
-  let certain = current === undefined;
-  if (certain) current = await readSession(context.backend, key);
-  requireVersion(options.ifVersion, current?.version, "update", key, 0);
-  const attempts = new Attempts(context, "update", key, options.signal);
-  for (;;) {
-    let operation: WriteOperation | undefined;
-    let failure: { error: unknown } | undefined;
-    try {
-      const given = runCallerFunction(context, () => fn(current?.entry), options.signal, "update");
-      // Awaiting what is no promise would cost every update another turn of the microtasks.
-      const returned = given instanceof Promise ? await given : given;
-      if (returned !== undefined) {
-        operation =
-          current === undefined
-            ? operationFor(key, undefined, privatizeEntry(returned, limits), limits.entryBytes)
-            : patchFor(key, current.entry, privatizeChanges(returned, current.entry, limits), limits.entryBytes);
-      }
-    } catch (error) {
-      if (certain || options.signal?.aborted || context.lifetime.closed) throw error;
-      failure = { error };
-    }
-    if (operation === undefined && !certain) {
-      // Nothing to commit may be the answer to a state that is no more.
-      const seen = current;
-      current = await readSession(context.backend, key);
-      certain = true;
-      if (current?.version !== seen?.version) {
-        requireVersion(options.ifVersion, current?.version, "update", key, 0);
-        context.lifetime.requireOpen("update");
-        requireNotAborted(options.signal, "update");
-        continue;
-      }
-    }
-    if (failure !== undefined) throw failure.error;
-    // With "merge" the same result may be tried several times, each time on top of what the others did.
+  const { backend, lifetime } = context;
+  const { limits } = backend;
+  lifetime.begin("update");
+  try {
+    const recalled = recallSession(backend, key, options.ifVersion);
+    /** False: others may have changed it since, and nobody has looked. */
+    let certain = recalled === undefined;
+    // Awaited in any case: no caller's function runs before the call that it was given to has returned.
+    let current = await (recalled ?? readSession(backend, key));
+    requireVersion(options.ifVersion, current?.version, "update", key, 0);
+    const attempts = new Attempts(context, "update", key, options.signal);
     for (;;) {
-      if (operation === undefined) return current?.entry;
-      if (certain) attempts.count++;
-      const result = await commitOne(context, operation, current, options);
-      if (result.status === "committed") return operation.entry;
-      const latest = certain ? await latestAfterConflict(context, key, result, attempts) : result.current.get(key);
-      certain = true;
-      requireVersion(options.ifVersion, latest?.version, "update", key, attempts.count);
-      const merged: FrozenEntry | "overlap" =
-        options.onConflict === "merge" ? mergeThreeWay(current?.entry, operation.entry, latest?.entry) : "overlap";
-      current = latest;
-      if (merged === "overlap") break;
-      operation = operationFor(key, current?.entry, merged, limits.entryBytes);
+      let operation: WriteOperation | undefined;
+      let failure: { error: unknown } | undefined;
+      try {
+        const given = runCallerFunction(context, () => fn(current?.entry), options.signal, "update");
+        // Awaiting what is no promise would cost every update another turn of the microtasks.
+        const returned = given instanceof Promise ? await given : given;
+        if (returned !== undefined) {
+          operation =
+            current === undefined
+              ? operationFor(key, undefined, privatizeEntry(returned, limits), limits.entryBytes)
+              : patchFor(key, current.entry, privatizeChanges(returned, current.entry, limits), limits.entryBytes);
+        }
+      } catch (error) {
+        if (certain || options.signal?.aborted || context.lifetime.closed) throw error;
+        failure = { error };
+      }
+      if (operation === undefined && !certain) {
+        // Nothing to commit may be the answer to a state that is no more.
+        const seen = current;
+        current = await readSession(context.backend, key);
+        certain = true;
+        if (current?.version !== seen?.version) {
+          requireVersion(options.ifVersion, current?.version, "update", key, 0);
+          context.lifetime.requireOpen("update");
+          requireNotAborted(options.signal, "update");
+          continue;
+        }
+      }
+      if (failure !== undefined) throw failure.error;
+      // With "merge" the same result may be tried several times, each time on top of what the others did.
+      for (;;) {
+        if (operation === undefined) return current?.entry;
+        if (certain) attempts.count++;
+        const result = await commitOne(context, operation, current, options);
+        if (result.status === "committed") return operation.entry;
+        const latest = certain ? await latestAfterConflict(context, key, result, attempts) : result.current.get(key);
+        certain = true;
+        requireVersion(options.ifVersion, latest?.version, "update", key, attempts.count);
+        const merged: FrozenEntry | "overlap" =
+          options.onConflict === "merge" ? mergeThreeWay(current?.entry, operation.entry, latest?.entry) : "overlap";
+        current = latest;
+        if (merged === "overlap") break;
+        operation = operationFor(key, current?.entry, merged, limits.entryBytes);
+      }
+      // Nobody's code is run after the store began to close.
+      context.lifetime.requireOpen("update");
+      requireNotAborted(options.signal, "update");
     }
-    // Nobody's code is run after the store began to close.
-    context.lifetime.requireOpen("update");
-    requireNotAborted(options.signal, "update");
+  } finally {
+    lifetime.end();
   }
 }
 
@@ -240,9 +241,12 @@ function commitOne(
   current: Versioned | undefined,
   options: UpdateOptions,
 ): Promise<CommitResult> {
-  const expected = new Map([[operation.key, current === undefined ? null : current.version]]);
+  // Neither from a list nor spread: both cost more than all the rest of the request.
+  const expected = new Map<string, VersionToken | null>();
+  expected.set(operation.key, current === undefined ? null : current.version);
   const operations = [withGenerations(context, operation, current, options)];
-  return context.backend.commit({ operations, expected, ...commitDetails(options) });
+  const { actor, reason, signal } = options;
+  return context.backend.commit({ operations, expected, actor, reason, signal });
 }
 
 /** The conflict itself says what the session is now, unless so much time passed since that asking again is better. */

@@ -118,21 +118,21 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
 
   // --- writing -----------------------------------------------------------------------------------------------------
 
-  async update(
+  update(
     key: string,
     fn: (current: Frozen<Entry> | undefined) => Entry | undefined | Promise<Entry | undefined>,
     options: UpdateOptions = {},
   ): Promise<Frozen<Entry> | undefined> {
-    this.#lifetime.begin("update");
     try {
+      this.#lifetime.requireWritable("update");
       const normalized = this.#key(key);
       requireFunction(fn, "update");
       checkMethodOptions("update", options);
       requireNotAborted(options.signal, "update");
-      const entry = await updateSession(this.#context, normalized, fn as UpdateFunction, options);
-      return entry as Frozen<Entry> | undefined;
-    } finally {
-      this.#lifetime.end();
+      const updated = updateSession(this.#context, normalized, fn as UpdateFunction, options);
+      return updated as Promise<Frozen<Entry> | undefined>;
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 

@@ -207,6 +207,10 @@ export class DirectoryBackend implements Backend {
     }
   }
 
+  recall(key: string): Versioned | undefined {
+    return this.view.recall(key);
+  }
+
   async read(keys: readonly string[]): Promise<Map<string, Versioned>> {
     const found = new Map<string, Versioned>();
     try {

@@ -21,6 +21,9 @@ import * as layout from "./layout.js";
 import { trashOfSuspects } from "./trash.js";
 import type { View } from "./view.js";
 
+/** Enough for what most commits change. */
+const scratchBytes = 16 * 1024;
+
 export interface CommitFields {
   readonly operations: readonly RecordOperation[];
   readonly commitId: string | undefined;
@@ -34,6 +37,8 @@ export class JournalWriter {
   /** Names this open store in its records. */
   private readonly writerId: string;
   private appendFailed = false;
+  /** Each record is written into it, and from it to the file: a buffer for each would be the most garbage of a commit. */
+  private readonly scratch = Buffer.allocUnsafeSlow(scratchBytes);
 
   constructor(view: View, recordBytesMax: number) {
     this.view = view;
@@ -62,7 +67,7 @@ export class JournalWriter {
       reason,
       operations,
     };
-    const encoded = encodeCommit(record);
+    const encoded = encodeCommit(record, this.scratch);
     this.append(segment, encoded, this.recordBytesMax);
     record.record = encoded.record;
     view.applyCommit(segment, record, encoded.bytes.byteLength);

@@ -47,6 +47,10 @@ const absentBase: BaseState = { version: 0, record: originStamp.record, entry: u
 const rebuildAttemptsMax = 50;
 /** How often the manifest is looked at, at most, to see whether older segments have been checkpointed. */
 const checkpointLookMs = 250;
+/** So long after a commit of this process, what it knows is taken for what there is - to begin another commit with. */
+const recallMs = 1;
+/** Where other processes write too, such a guess would be wrong too often: then it is asked first, for so long. */
+const recallPauseMs = 100;
 
 export class View {
   readonly files: StoreFiles;
@@ -69,6 +73,8 @@ export class View {
   private readonly openMode: "read" | "append";
   private readonly fence: "refuse" | "read";
   private lastCheckpointLookMs = 0;
+  private ownCommitMs = Number.NEGATIVE_INFINITY;
+  private foreignCommitMs = Number.NEGATIVE_INFINITY;
 
   /** A fence (P20) ends every view with an error, but that of the rollback itself: "read" takes it for the end. */
   constructor(files: StoreFiles, cacheBytes: number, readOnly: boolean, fence: "refuse" | "read" = "refuse") {
@@ -210,6 +216,7 @@ export class View {
   }
 
   private readSegment(segment: LiveSegment, sizeBytes: number): void {
+    this.foreignCommitMs = this.files.port.monotonicMs();
     readRecords(this.files.port, segment.file, segment.offset, sizeBytes, ({ record, lineBytes, endOffset }) => {
       this.applyRecord(segment, record, lineBytes);
       segment.offset = endOffset;
@@ -417,6 +424,20 @@ export class View {
 
   private readBase(key: string): BaseState {
     return this.files.entries.read(key) ?? absentBase;
+  }
+
+  /** A commit of this process was appended, at what was then the journal's end. */
+  noteOwnCommit(): void {
+    this.ownCommitMs = this.files.port.monotonicMs();
+  }
+
+  /** The session as this process knows it, without a look at the journal: see `Backend.recall`. */
+  recall(key: string): Versioned | undefined {
+    const nowMs = this.files.port.monotonicMs();
+    if (nowMs - this.ownCommitMs > recallMs || nowMs - this.foreignCommitMs < recallPauseMs) return undefined;
+    const cached = this.cache.get(key);
+    const change = this.latestChange(key);
+    return change === undefined || change.version === cached?.version ? cached?.versioned : undefined;
   }
 
   /** Keeps a state that this process has put together already, so that nobody has to do it again. */

@@ -163,6 +163,51 @@ test("a warm get of an unchanged session is one stat", async () => {
   });
 });
 
+/** By the simulated clock: from then on a process that writes by itself begins with what it knows. */
+const longAfterOthersMs = 1_000;
+
+test("an update right behind another one looks at the end of the journal once, under the lock", async () => {
+  await onMachine({ a: { n: 0, kept: 0 } }, async (openOne) => {
+    const { store, port } = await openOne({ durability: "interval" });
+    await port.sleep(longAfterOthersMs);
+    for (let n = 1; n <= 2; n += 1) await store.update("a", (current) => ({ ...current, n }));
+    port.reset();
+    await store.update("a", (current) => ({ ...current, n: 3 }));
+    const looks = port.trace.filter(({ method, path }) => method === "stat" && path.includes("/journal/"));
+    assert.equal(looks.length, 1);
+  });
+});
+
+// Fails without the second looks in `updateSession` and `patchSession`.
+test("what another handle changed right before an update is what the update's function decides on", async () => {
+  await onMachine({ a: { n: 0, kept: 0 } }, async (openOne) => {
+    const mine = await openOne({ durability: "interval" });
+    const theirs = await openOne({ durability: "interval" });
+    const interfere = async (n: number) => {
+      await mine.store.get("a");
+      await mine.port.sleep(longAfterOthersMs);
+      await mine.store.update("a", (current) => ({ ...current, n: 0, mine: n }));
+      await theirs.store.update("a", (current) => ({ ...current, n }));
+    };
+    await interfere(1);
+    await mine.store.update("a", (current) => ({ ...current, seen: current?.n }));
+    assert.deepEqual(await theirs.store.get("a"), { n: 1, kept: 0, mine: 1, seen: 1 });
+
+    await interfere(2);
+    assert.equal((await mine.store.update("a", () => undefined))?.n, 2, "no change is an answer to the present state");
+
+    await interfere(3);
+    await mine.store.update("a", (current) => {
+      if (current?.n !== 3) throw new Error("an error that only an old state gives");
+      return undefined;
+    });
+
+    await interfere(4);
+    await mine.store.patch("a", { n: 0 });
+    assert.equal((await theirs.store.get("a"))?.n, 0, "a patch that only an old state makes void is made");
+  });
+});
+
 const thousands = Object.fromEntries(
   Array.from({ length: 10_000 }, (_, n) => [`agent:main:direct:${n}`, { n, updatedAt: 1 }]),
 );

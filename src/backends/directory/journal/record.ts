@@ -113,6 +113,7 @@ const checksumField = ',"checksum":"';
 /** `,"checksum":"xxxxxxxx"}` */
 const checksumTailBytes = checksumField.length + 8 + 2;
 const newline = 0x0a;
+const utf8BytesPerUnitMax = 3;
 
 /** A finished line, with its checksum to build tokens from. */
 export interface EncodedRecord {
@@ -120,8 +121,11 @@ export interface EncodedRecord {
   readonly record: string;
 }
 
-/** Put together as text: an object made only to be written as JSON costs as much again as the writing. */
-export function encodeCommit(commit: Omit<CommitRecord, "type" | "record">): EncodedRecord {
+/**
+ * Put together as text: an object made only to be written as JSON costs as much again as the writing. The bytes lie in
+ * `scratch` when that is given and large enough: then they are gone at its next use.
+ */
+export function encodeCommit(commit: Omit<CommitRecord, "type" | "record">, scratch?: Buffer): EncodedRecord {
   let text = `{"version":${commit.version},"time":${commit.timeMs},"writer":${JSON.stringify(commit.writer)},"durable":${commit.durable}`;
   if (commit.store !== undefined) text += `,"store":${JSON.stringify(commit.store)}`;
   if (commit.previousRecord !== undefined) text += `,"previousRecord":${JSON.stringify(commit.previousRecord)}`;
@@ -133,7 +137,7 @@ export function encodeCommit(commit: Omit<CommitRecord, "type" | "record">): Enc
     text += separator + operationText(operation);
     separator = ",";
   }
-  return encodeText(`${text}]`);
+  return encodeText(`${text}]`, scratch);
 }
 
 export function encodeSeal(seal: Omit<SealRecord, "type">): EncodedRecord {
@@ -194,8 +198,10 @@ function encodeLine(fields: JsonObject): EncodedRecord {
 }
 
 /** `text` is the record's JSON but for its closing brace, which gives way to the checksum field. */
-function encodeText(text: string): EncodedRecord {
-  const bytes = Buffer.from(`${text}${checksumField}00000000"}\n`, "utf8");
+function encodeText(text: string, scratch?: Buffer): EncodedRecord {
+  const line = `${text}${checksumField}00000000"}\n`;
+  const isRoomy = scratch !== undefined && line.length * utf8BytesPerUnitMax <= scratch.byteLength;
+  const bytes = isRoomy ? scratch.subarray(0, scratch.write(line, 0, "utf8")) : Buffer.from(line, "utf8");
   const bodyBytes = bytes.byteLength - 1 - checksumTailBytes;
   const record = checksumOf(bytes.subarray(0, bodyBytes));
   bytes.write(record, bodyBytes + checksumField.length, 8, "latin1");
