@@ -103,6 +103,8 @@ export function createNodePort(): Port {
     rename: (fromDirectory, fromName, toDirectory, toName) =>
       fs.renameSync(address(fromDirectory, fromName), address(toDirectory, toName)),
     unlink: (directory, name) => fs.unlinkSync(address(directory, name)),
+    requireWritable: (directory) =>
+      fs.accessSync(directoryAddress(directory as NodeDirectory), fs.constants.W_OK | fs.constants.X_OK),
     statFileSystem: (directory) => {
       const stat = fs.statfsSync(directoryAddress(directory as NodeDirectory));
       return { freeBytes: stat.bavail * stat.bsize, type: stat.type };

@@ -95,6 +95,8 @@ export interface Port {
    * is compared with its path once a second only, so what depends on the answer says when to ask `statName` itself.
    */
   statAtPath?(directory: Directory, name: string): FileStat | undefined;
+  /** Throws EACCES, EPERM or EROFS when this process may not make names in the directory. Changes nothing. */
+  requireWritable?(directory: Directory): void;
   /** Reads at `position` into `buffer`; returns the count, which may be short; 0 at the end of the file. */
   read(file: File, buffer: Uint8Array, position: number): number;
   /** Appends; returns the count that was written, which may be short (a full disk does not throw). Check it. */

@@ -226,7 +226,10 @@ async function finish(run: Run, readyName: string): Promise<MigrationResult> {
 // --- dry runs -------------------------------------------------------------------------------------------------------
 
 function predict(run: Run, { place }: Survey, legacy: LegacySessions & Fingerprint): MigrationResult {
-  inParent(run, (parent) => takeOver.checkFreeSpace(run.port, parent, run.location, legacy));
+  inParent(run, (parent) => {
+    takeOver.checkFreeSpace(run.port, parent, run.location, legacy);
+    run.port.requireWritable?.(parent);
+  });
   const result = emptyResult(run.location, "migrated");
   const warnings = [...takeOver.describePlace(place, run.location), ...describeSessions(legacy)];
   return { ...result, ...takeOver.figuresOf(legacy), warnings };
@@ -237,7 +240,9 @@ async function predictImport(run: Run, { place, legacy }: Survey): Promise<Migra
   const store = inParent(run, (parent) => {
     const found = readOpenClawDirectory(port, parent, location, rules);
     if (found.state === "invalid") throw takeOver.invalidDirectory(found, location);
-    if (found.state === "valid") takeOver.checkFreeSpace(port, parent, location, found);
+    if (found.state !== "valid") return found;
+    takeOver.checkFreeSpace(port, parent, location, found);
+    port.requireWritable?.(parent);
     return found;
   });
   if (store.state === "empty") return emptyResult(location, "skipped_empty");

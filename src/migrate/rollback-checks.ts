@@ -1,6 +1,6 @@
 /**
  * What is asked before a rollback changes anything, and again behind its fence: whether every session can be read, whether
- * any program could read the file that they make, and whether there is space for it.
+ * any program could read the file that they make, and whether it may be written and there is space for it.
  */
 
 import type { FenceableStore } from "../backends/directory/fence.js";
@@ -12,12 +12,13 @@ import { countOf } from "./legacy-content.js";
 import { directoryPathOf, legacyPathOf } from "./result.js";
 import { type Inventory, requireReadable, takeInventory } from "./rollback-export.js";
 
-/** Throws `entry_damaged`, `limit_exceeded` and `disk_full`. */
+/** Throws `entry_damaged`, `limit_exceeded`, `disk_full`, and errors of the system where nothing may be written. */
 export function requirePossible(port: Port, parent: Directory, location: StoreLocation, inventory: Inventory): void {
   refuseDamaged(inventory, location);
   requireReadable(inventory, location);
   const { bytes } = inventory;
   const { freeBytes } = port.statFileSystem(parent);
+  port.requireWritable?.(parent);
   if (freeBytes >= bytes) return;
   throw new SessionStoreError("disk_full", `this needs ${bytes} bytes on the disk, ${freeBytes} are free`, {
     operation: "roll back",

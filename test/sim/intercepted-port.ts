@@ -148,6 +148,10 @@ export abstract class InterceptedPort implements Port {
     this.#onName("unlink", directory, name, () => this.inner.unlink(directory, name));
   }
 
+  requireWritable(directory: Directory): void {
+    this.inner.requireWritable?.(directory);
+  }
+
   statFileSystem(directory: Directory): { readonly freeBytes: number; readonly type: number } {
     return this.#onDirectory("statFileSystem", directory, () => this.inner.statFileSystem(directory));
   }

@@ -334,6 +334,11 @@ export class SimulatedProcess implements Port {
     this.machine.disk.unlink(this.#writableDirectory(directory, "unlink"), checkName(name, "unlink"));
   }
 
+  requireWritable(directory: Directory): void {
+    this.#enter();
+    this.#writableDirectory(directory, "access");
+  }
+
   statFileSystem(directory: Directory): { readonly freeBytes: number; readonly type: number } {
     this.#enter();
     this.#directory(directory);

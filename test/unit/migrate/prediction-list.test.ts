@@ -97,6 +97,30 @@ const situations: Record<string, Situation> = {
     "failed",
     "disk_full",
   ],
+  "a folder in which nothing may be made": [
+    (machine) => {
+      machine.writeFile(legacyPath, valid);
+      machine.setMode(home, 0o555);
+    },
+    "failed",
+    "permission_denied",
+  ],
+  "a read-only disk": [
+    (machine) => {
+      machine.writeFile(legacyPath, valid);
+      machine.disk.readOnly = true;
+    },
+    "failed",
+    "read_only",
+  ],
+  "a store in OpenClaw's layout on a read-only disk": [
+    (machine) => {
+      writeOpenClawStore(machine);
+      machine.disk.readOnly = true;
+    },
+    "failed",
+    "read_only",
+  ],
   "a store": [makeStore, "already_directory"],
   "a store and its original, put back": [
     async (machine) => {
@@ -250,6 +274,14 @@ test("a dry run of a rollback says what the real one does, and touches nothing",
     "a full disk": async (machine) => {
       await makeStore(machine);
       machine.disk.freeBytes = 10;
+    },
+    "a folder in which nothing may be made": async (machine) => {
+      await makeStore(machine);
+      machine.setMode(home, 0o555);
+    },
+    "a read-only disk": async (machine) => {
+      await makeStore(machine);
+      machine.disk.readOnly = true;
     },
     "a store in OpenClaw's layout": writeOpenClawStore,
     "a foreign directory": (machine) => machine.makeDirectory(place),
