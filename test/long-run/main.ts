@@ -1,0 +1,47 @@
+/**
+ * `npm run long-run -- [many-sessions | second-crashes] [--sessions N] [--entry-bytes N] [--directory D]`: what takes too
+ * long for `npm test`. Ends with 1 at the first promise that is broken.
+ *
+ *   many-sessions    100,000 sessions through every way in and out, with the time of each and the memory after it
+ *   second-crashes   the crashes of `unit/migrate/*crash*` and `unit/transfer/*crash*`, with more disks after each
+ */
+
+import { parseArgs } from "node:util";
+import { runManySessions } from "./many-sessions.js";
+import { runSecondCrashes } from "./second-crashes.js";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    sessions: { type: "string", default: "100000" },
+    "entry-bytes": { type: "string", default: "600" },
+    directory: { type: "string" },
+    "power-losses": { type: "string", default: "6" },
+    seed: { type: "string", default: "1" },
+  },
+});
+
+const parts: Record<string, () => Promise<void>> = {
+  "many-sessions": () =>
+    runManySessions({
+      sessions: count("sessions"),
+      entryBytes: count("entry-bytes"),
+      directory: values.directory,
+    }),
+  "second-crashes": () => runSecondCrashes({ powerLosses: count("power-losses"), seed: count("seed") }),
+};
+
+const chosen = positionals.length === 0 ? Object.keys(parts) : positionals;
+const unknown = chosen.find((name) => parts[name] === undefined);
+if (unknown !== undefined) {
+  console.error(`long-run: ${unknown} is no part; the parts are ${Object.keys(parts).join(", ")}`);
+  process.exit(2);
+}
+for (const name of chosen) await (parts[name] as () => Promise<void>)();
+
+function count(name: "sessions" | "entry-bytes" | "power-losses" | "seed"): number {
+  const given = Number(values[name]);
+  if (Number.isSafeInteger(given) && given >= 1) return given;
+  console.error(`long-run: --${name} is a whole number from 1`);
+  process.exit(2);
+}
