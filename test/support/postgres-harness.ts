@@ -18,6 +18,13 @@ export function skipWithoutPostgres(version: 15 | 18 = 18, ownServer = false): s
   return reason === undefined ? false : `skipped: ${reason}`;
 }
 
+/**
+ * For suites that open hundreds of stores and pull no plug: no password to be hashed with each connection, and no sync of the
+ * disk. The library refuses such a server without `quickOptions`.
+ */
+export const quickServer: StartOptions = { settings: { fsync: "off" }, initArguments: ["-A", "trust"] };
+export const quickOptions: PostgresOptions = { allowUnsafeServer: true };
+
 /** The URL of the server of this test file, which is started when the first test asks and ended after the last one. */
 export function sharedPostgres(options: StartOptions = {}): () => Promise<string> {
   if (givenUrl !== undefined) return async () => givenUrl as string;

@@ -113,11 +113,14 @@ export class PostgresBackend implements Backend {
     try {
       connection = await connect();
       const store = await prepareStore(port, connection, connect, parsed, options, settings);
-      return new PostgresBackend(port, parsed.display, store, connect, options, settings);
+      // The tables may not have been there when it was made.
+      await connection.identify();
+      const backend = new PostgresBackend(port, parsed.display, store, connect, options, settings);
+      backend.pool.adopt(connection);
+      return backend;
     } catch (error) {
-      throw translate(error, "open the store", parsed.display);
-    } finally {
       await connection?.end();
+      throw translate(error, "open the store", parsed.display);
     }
   }
 

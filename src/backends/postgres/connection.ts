@@ -122,6 +122,11 @@ export class Connection {
     this.#break();
   }
 
+  /** Finds out whose history it shows. */
+  async identify(): Promise<void> {
+    this.generation = await this.#findGeneration();
+  }
+
   async end(): Promise<void> {
     if (this.broken) return;
     this.#client.ref();
@@ -162,7 +167,7 @@ export class Connection {
       );
     }
     await this.#prepareSession();
-    this.generation = await this.#findGeneration();
+    await this.identify();
   }
 
   /** Only where the session is ours alone: a pooler would give our settings to others. */

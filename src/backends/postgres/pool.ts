@@ -42,6 +42,12 @@ export class Pool {
     this.#options = options;
   }
 
+  /** Begins with a connection that is there already. */
+  adopt(connection: Connection): void {
+    this.#idle.push({ ...this.#newPlace(), connection });
+    connection.keepAlive(false);
+  }
+
   /** Runs `work` with a place of its own. Places are free again whatever happens. */
   async use<Result>(work: (place: Place) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     const place = await this.acquire(signal);
@@ -58,8 +64,7 @@ export class Pool {
     this.#busy += 1;
     let place = this.#idle.pop();
     if (place === undefined && this.#made < this.#options.size) {
-      this.#made += 1;
-      place = { writer: `${this.#options.name}.${this.#made}`, epoch: undefined, connection: undefined };
+      place = this.#newPlace();
     }
     try {
       place ??= await this.#wait(signal);
@@ -144,6 +149,11 @@ export class Pool {
       });
     }
     await Promise.all(this.#idle.map(({ connection }) => connection?.end()));
+  }
+
+  #newPlace(): Place {
+    this.#made += 1;
+    return { writer: `${this.#options.name}.${this.#made}`, epoch: undefined, connection: undefined };
   }
 
   #wait(signal: AbortSignal | undefined): Promise<Place> {
