@@ -136,9 +136,17 @@ const systemErrors: Record<string, [SessionStoreErrorCode, string, string | unde
     "Raise its limit (ulimit -n) and try again.",
   ],
   ENFILE: ["too_many_files", "the system has too many open files (ENFILE)", "Close other programs and try again."],
+  ENAMETOOLONG: [
+    "invalid_option",
+    "a name is longer than the file system allows (ENAMETOOLONG)",
+    "Use a shorter path.",
+  ],
   ELOOP: [
     "unsafe_path",
     "the path is a symbolic link, which a store never follows (ELOOP)",
     "Replace the link by what it points to.",
   ],
 };
+
+/** Codes of the system that have a code of ours. */
+export const systemCodes: readonly string[] = Object.keys(systemErrors);

@@ -108,8 +108,9 @@ export interface Progress {
 /** A bar on stderr when that is a terminal; otherwise nothing. */
 export function startProgress(label: string): Progress {
   if (!obeysEscapes(process.stderr)) return { update: () => {}, stop: () => {} };
+  // Cursor and line wrapping are left alone: a signal that ends the process would leave the terminal without them.
   const bar = new cliProgress.SingleBar(
-    { format: `${label} {bar} {value}/{total}`, stream: process.stderr, hideCursor: true, clearOnComplete: true },
+    { format: `${label} {bar} {value}/{total}`, stream: process.stderr, hideCursor: null, linewrap: null, clearOnComplete: true },
     cliProgress.Presets.shades_classic,
   );
   bar.start(0, 0);

@@ -61,6 +61,9 @@ export function inspectPlace(port: Port, parent: Directory, location: StoreLocat
   }
 }
 
+/** What opening a directory that is no store of ours, or not only, ends with. */
+const noStoreCodes: readonly string[] = ["store_missing", "store_damaged", "unsupported_layout"];
+
 /**
  * Whether the error of an opening - damaged, or of another kind - was only that of a directory that makes way for a store.
  * Throws `legacy_store` for one that would be imported if that were allowed.
@@ -71,8 +74,7 @@ export function mayMakeWay(
   error: unknown,
   options: { readonly migrate: "auto" | "never"; readonly readOnly: boolean },
 ): boolean {
-  if (!(error instanceof SessionStoreError) || !["store_damaged", "unsupported_layout"].includes(error.code))
-    return false;
+  if (!(error instanceof SessionStoreError) || !noStoreCodes.includes(error.code)) return false;
   const parent = port.openRoot(location.parentPath);
   let place: Place;
   try {

@@ -27,7 +27,7 @@ import {
 } from "../backends/directory/staging.js";
 import { underLock } from "../backends/directory/under-lock.js";
 import { SessionStoreError } from "../errors.js";
-import type { Directory, Port } from "../fs/port.js";
+import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { fixedLimits, type Limits } from "../limits.js";
 
 const restorePrefix = "restore-";
@@ -228,7 +228,7 @@ async function raiseFence(
   try {
     store = FenceableStore.open(port, location, false, limits);
   } catch (error) {
-    if (error instanceof SessionStoreError && error.code === "store_damaged") return undefined;
+    if (hasCode(error, "store_damaged", "store_missing")) return undefined;
     throw error;
   }
   try {

@@ -167,8 +167,8 @@ async function measureLive(place: RestorePlace, limits: Readonly<Limits>, dryRun
       await live.close();
     }
   } catch (error) {
-    if (!(error instanceof SessionStoreError) || !["store_damaged", "unsupported_layout"].includes(error.code))
-      throw error;
+    const codes = ["store_missing", "store_damaged", "unsupported_layout"];
+    if (!(error instanceof SessionStoreError) || !codes.includes(error.code)) throw error;
     return {};
   }
 }

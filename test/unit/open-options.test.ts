@@ -35,3 +35,11 @@ test("what could never be let go of is no signal", async () => {
   assert.equal(await store.get("a"), undefined);
   await store.close();
 });
+
+test("a name that the file system cannot hold is an error of ours, with advice", async () => {
+  for (const length of [240, 300]) {
+    const location = `/tmp/${"n".repeat(length)}.json`;
+    const error = await rejectsWith("io_error", () => openSessionStore(location));
+    assert.match(error.message, /longer than the file system allows/);
+  }
+});
