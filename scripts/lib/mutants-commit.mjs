@@ -20,9 +20,16 @@ export const commitMutants = [
   {
     name: "commit: nothing is appended without the lock",
     file: commit,
-    find: "if (this.lock.tryAcquire()) this.serveUnderLock();",
+    find: "if (this.lock.tryAcquireBlocking(this.readMeanwhile)) this.serveUnderLock();",
     replace: "this.serveUnderLock();",
     suite: locks,
+  },
+  {
+    name: "commit-lock: how long one turn of the event loop may be blocked",
+    file: "src/backends/directory/commit-lock.ts",
+    find: "this.blockedMs = this.port.monotonicMs() - fromMs;",
+    replace: "this.blockedMs = 0;",
+    suite: "test/unit/directory/commit-lock.test.ts",
   },
   {
     name: "commit: nothing is sealed without the lock",

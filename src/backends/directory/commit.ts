@@ -117,9 +117,9 @@ export class Committer {
   }
 
   private pump(): void {
-    // The uncontended commit is done before the caller's promise is even returned.
+    // As a rule a commit is done before the caller's promise is even returned, also one that met another process.
     try {
-      if (this.lock.tryAcquire()) this.serveUnderLock();
+      if (this.lock.tryAcquireBlocking(this.readMeanwhile)) this.serveUnderLock();
     } catch (error) {
       this.rejectWaiting(error);
     }
@@ -137,19 +137,29 @@ export class Committer {
       const head = this.queue[0] as PendingCommit;
       let acquired: boolean;
       try {
-        acquired = await this.lock.acquire(() => this.queue[0]?.deadlineMs ?? head.deadlineMs);
+        const deadlineMs = () => this.queue[0]?.deadlineMs ?? head.deadlineMs;
+        acquired = await this.lock.acquireLater(deadlineMs, this.readMeanwhile);
       } catch (error) {
         this.rejectWaiting(error);
         return;
       }
       if (acquired) {
         this.serveUnderLock();
-        await this.view.files.port.yieldToEventLoop();
+        if (this.queue.length > 0) await this.view.files.port.yieldToEventLoop();
       } else {
         this.rejectOverdue();
       }
     }
   }
+
+  /** What others wrote is read while they hold the lock, so that our own hold is short. */
+  private readonly readMeanwhile = (): void => {
+    try {
+      this.view.refresh();
+    } catch {
+      // Met again under the lock, where it is told to those who wait.
+    }
+  };
 
   private serveUnderLock(): void {
     try {
