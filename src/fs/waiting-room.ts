@@ -31,7 +31,7 @@ export class Waiter {
   readonly #waiting: Set<() => void>;
   readonly #ended: AbortSignal | undefined;
   #wake: (() => void) | undefined;
-  #sleep: Promise<void> | undefined;
+  #sleep: { readonly ms: number; readonly over: Promise<void> } | undefined;
 
   constructor(port: Pick<Port, "sleep">, waiting: Set<() => void>, ended: AbortSignal | undefined) {
     this.#port = port;
@@ -57,12 +57,16 @@ export class Waiter {
 
   /** A sleep that was overtaken is waited for again, so that a busy watcher does not pile up timers. */
   #sleepFor(ms: number): Promise<void> {
-    this.#sleep ??= this.#port
-      .sleep(ms, this.#ended)
-      .catch(() => {})
-      .finally(() => {
-        this.#sleep = undefined;
-      });
-    return this.#sleep;
+    if (this.#sleep !== undefined && this.#sleep.ms <= ms) return this.#sleep.over;
+    const over = this.#port.sleep(ms, this.#ended).then(
+      () => {},
+      () => {},
+    );
+    const sleep = { ms, over };
+    this.#sleep = sleep;
+    void over.then(() => {
+      if (this.#sleep === sleep) this.#sleep = undefined;
+    });
+    return over;
   }
 }

@@ -76,6 +76,7 @@ export async function* followChanges(
 ): AsyncGenerator<BackendChange> {
   const { pool, wakeup, store } = parts;
   let position = parseCursor(since, store.lanes);
+  const waiter = wakeup.enter(ended);
   await wakeup.listen();
   for (;;) {
     if (ended.aborted) return;
@@ -98,7 +99,7 @@ export async function* followChanges(
     for (const [lane, rev] of look.heads) revisions[lane] = rev;
     position = { ...from!, revisions };
     if (look.more) continue;
-    await wakeup.wait(hints, parts.pollMs, ended);
+    await wakeup.wait(waiter, hints, parts.pollMs);
   }
 }
 

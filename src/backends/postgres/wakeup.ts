@@ -7,6 +7,7 @@
 
 import { createHash } from "node:crypto";
 import type { Port } from "../../fs/port.js";
+import { type Waiter, WaitingRoom } from "../../fs/waiting-room.js";
 import type { Connection, Statement } from "./connection.js";
 import { pauseMs } from "./failures.js";
 import { Announcement, nobodyIsGoodForMs, somebodyListens } from "./listeners.js";
@@ -35,7 +36,7 @@ export interface WakeupParts {
 export class Wakeup {
   readonly #parts: WakeupParts;
   readonly #channel: string;
-  readonly #sleeping = new Set<() => void>();
+  readonly #watchers: WaitingRoom;
   readonly #announcement: Announcement;
   #listener: Connection | undefined;
   #connecting: Promise<void> | undefined;
@@ -49,6 +50,7 @@ export class Wakeup {
 
   constructor(parts: WakeupParts) {
     this.#parts = parts;
+    this.#watchers = new WaitingRoom(parts.port);
     this.#announcement = new Announcement({ ...parts, wake: () => this.wake() });
     // A name of at most 63 bytes, whatever the store is called.
     this.#channel = `sessiondir_${createHash("sha256").update(parts.store).digest("hex").slice(0, 16)}`;
@@ -67,18 +69,15 @@ export class Wakeup {
     void this.#notify();
   }
 
-  /** Resolves at the next hint after `seen`, after `ms`, or when the signal aborts. */
-  async wait(seen: number, ms: number, signal: AbortSignal): Promise<void> {
-    if (this.hints !== seen || signal.aborted) return;
-    // A sleep keeps the process alive, as a loop over changes should.
-    const woken = new AbortController();
-    const wake = () => woken.abort();
-    this.#sleeping.add(wake);
-    signal.addEventListener("abort", wake);
-    const patienceMs = this.#parts.notify ? this.#announcement.patienceMs(ms) : ms;
-    await this.#parts.port.sleep(patienceMs, woken.signal).catch(() => {});
-    signal.removeEventListener("abort", wake);
-    this.#sleeping.delete(wake);
+  /** A place for one watcher, until `ended` aborts. */
+  enter(ended: AbortSignal): Waiter {
+    return this.#watchers.enter(ended);
+  }
+
+  /** Resolves at the next hint after `seen`, after `ms`, or at the watcher's end. */
+  async wait(waiter: Waiter, seen: number, ms: number): Promise<void> {
+    if (this.hints !== seen) return;
+    await waiter.next(this.#parts.notify ? this.#announcement.patienceMs(ms) : ms);
   }
 
   /** Resolves when the listening connection is there, or cannot be had at the moment. */
@@ -92,7 +91,7 @@ export class Wakeup {
 
   wake(): void {
     this.hints += 1;
-    for (const wake of [...this.#sleeping]) wake();
+    this.#watchers.wakeAll();
   }
 
   async close(): Promise<void> {

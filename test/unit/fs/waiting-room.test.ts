@@ -51,6 +51,21 @@ test("a watcher that is woken again and again has one sleep under way", async ()
   assert.equal(sleeps.length, 2, "the next one begins when it is over");
 });
 
+test("a shorter wait does not last as long as the sleep that is under way", async () => {
+  const { room, sleeps } = sleepingPort();
+  const waiter = room.enter(undefined);
+  const long = waiter.next(1_000);
+  room.wakeAll();
+  await long;
+  const short = waiter.next(20);
+  assert.deepEqual(
+    sleeps.map(({ ms }) => ms),
+    [1_000, 20],
+  );
+  sleeps[1]!.end();
+  await short;
+});
+
 for (const ms of [undefined, 20]) {
   test(`the end of a watcher ends its wait ${ms === undefined ? "without" : "with"} a time, and each one after it`, async () => {
     const { room } = sleepingPort();
