@@ -136,11 +136,7 @@ const systemErrors: Record<string, [SessionStoreErrorCode, string, string | unde
     "Raise its limit (ulimit -n) and try again.",
   ],
   ENFILE: ["too_many_files", "the system has too many open files (ENFILE)", "Close other programs and try again."],
-  ENAMETOOLONG: [
-    "invalid_option",
-    "a name is longer than the file system allows (ENAMETOOLONG)",
-    "Use a shorter path.",
-  ],
+  ENAMETOOLONG: ["io_error", "a name is longer than the file system allows (ENAMETOOLONG)", "Use a shorter path."],
   ELOOP: [
     "unsafe_path",
     "the path is a symbolic link, which a store never follows (ELOOP)",
