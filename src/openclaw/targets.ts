@@ -159,6 +159,8 @@ function storeInAgentFolder(port: Port, root: AgentsRoot | undefined, agentFolde
 }
 
 export interface TargetRuntime {
+  /** Accepted and not used. */
+  log?(...message: unknown[]): void;
   error(message: string): void;
   exit(code: number): void;
 }

@@ -42,6 +42,7 @@ interface Touch {
 }
 
 const views = new WeakMap<object, TrackedView>();
+const inspectSymbol = Symbol.for("nodejs.util.inspect.custom");
 
 /** The view behind a store that a callback was given; undefined for any other object. */
 export function trackedViewOf(store: object): TrackedView | undefined {
@@ -51,7 +52,7 @@ export function trackedViewOf(store: object): TrackedView | undefined {
 export class TrackedView {
   readonly store: Store;
   readonly #source: ReadSource;
-  readonly #target: Store = {};
+  readonly #target: Store;
   readonly #touched = new Map<string, Touch>();
   #names: readonly string[] | undefined;
   /** Names of the source that were deleted once: when they come back they stand behind the others. */
@@ -60,14 +61,27 @@ export class TrackedView {
 
   constructor(source: ReadSource) {
     this.#source = source;
+    // Whoever prints a proxy sees the object behind it; this is how he sees the store.
+    const shown = { [inspectSymbol]: { value: () => this.plain() } };
+    this.#target = Object.create(Object.create(Object.prototype, shown) as object) as Store;
     this.store = new Proxy(this.#target, this.#traps());
     views.set(this.store, this);
   }
 
-  /** The whole store as an ordinary object, in place of `store`. */
+  /** The whole store as an ordinary object, in place of `store`, in the order in which the view shows it. */
   plain(): Store {
+    const target = this.#target;
+    const keys = this.#ownKeys();
     for (const name of this.#sourceNames()) this.#touch(name, false);
-    return this.#target;
+    if (!Object.isExtensible(target)) return target;
+    if (Reflect.ownKeys(target).some((key, at) => key !== keys[at])) {
+      for (const key of keys) {
+        const property = Reflect.getOwnPropertyDescriptor(target, key);
+        if (property?.configurable && Reflect.deleteProperty(target, key)) Object.defineProperty(target, key, property);
+      }
+    }
+    Object.setPrototypeOf(target, Object.prototype);
+    return target;
   }
 
   /** The names that are spellings of a normalised key, without a look at any other session. */
@@ -185,6 +199,11 @@ export class TrackedView {
         const keys = this.#ownKeys();
         this.#enumeration = new Enumeration(keys.filter((key): key is string => typeof key === "string"));
         return keys;
+      },
+      getPrototypeOf: () => {
+        const prototype: unknown = Reflect.getPrototypeOf(target);
+        const isOurs = prototype !== null && Object.hasOwn(prototype as object, inspectSymbol);
+        return isOurs ? Object.prototype : (prototype as object | null);
       },
       preventExtensions: () => {
         // From now on the object behind must have everything that the view shows.

@@ -114,6 +114,8 @@ async function lookAtUntouched(
     log: { info: logInfo, warn: logWarning },
   });
   if (mode === "enforce" && diskBudget?.overBudget) return undefined;
+  // Archives lie beside the file, and go by their own age.
+  if (mode === "enforce") await archiveTranscripts(shared, [], new Set(), config);
   return { report: { mode, beforeCount: count, afterCount: count, pruned: 0, capped: 0, diskBudget }, warning };
 }
 

@@ -258,20 +258,26 @@ test("a legacy file is previewed without a change, and taken over when something
   await store.close();
 });
 
-test("a store that was rolled back is previewed, and never written: removing from it is refused", async (context) => {
+test("a store that was rolled back is cleaned up as the file that it is, and a copy of it keeps what goes", async (context) => {
   const state = makeState(context, maintenance({ mode: "enforce", pruneAfter: 30 }));
   const store = await openSessionStore<Record<string, unknown>>(state.store);
   await store.update("old", () => ({ sessionId: "a", updatedAt: Date.now() - 31 * dayMs }));
+  await store.update("new", () => ({ sessionId: "b", updatedAt: Date.now() }));
   await store.close();
   assert.equal((await rollbackStore(state.store)).outcome, "restored");
   const before = readFileSync(state.store, "utf8");
-  assert.equal(state.json("--dry-run").pruned, 1);
-  const { status, stdout } = state.run("--json");
-  assert.equal(status, 1);
-  const { error } = JSON.parse(stdout);
-  assert.equal(error.code, "legacy_store");
-  assert.match(error.nextStep, /sessiondir migrate --force --store/);
-  assert.equal(readFileSync(state.store, "utf8"), before);
+  assert.deepEqual([state.json("--dry-run").pruned, readFileSync(state.store, "utf8")], [1, before]);
+  const backups = () => readdirSync(state.folder).filter((name) => name.startsWith("sessions.json.bak."));
+  const others = backups();
+  const { beforeCount, afterCount, pruned, applied } = state.json();
+  assert.deepEqual([beforeCount, afterCount, pruned, applied], [2, 1, 1, true]);
+  assert.deepEqual(Object.keys(JSON.parse(readFileSync(state.store, "utf8"))), ["new"]);
+  assert.ok(!existsSync(state.store.replace(/json$/, "d")), "it stays a file");
+  const [copy, ...more] = backups().filter((name) => !others.includes(name));
+  assert.equal(readFileSync(path.join(state.folder, copy!), "utf8"), before);
+  assert.deepEqual(more, []);
+  assert.equal(state.json().pruned, 0);
+  assert.equal(backups().length, others.length + 1, "nothing to remove is no reason for a copy");
 });
 
 test("no store: nothing is removed, and nothing is created", (context) => {

@@ -6,6 +6,7 @@ import { openSessionStore } from "../../open.js";
 import { applyCleanup } from "../../openclaw/cleanup-apply.js";
 import type { CleanupPlan } from "../../openclaw/cleanup-plan.js";
 import { formatSessionMaintenanceWarning, getActiveSessionMaintenanceWarning } from "../../openclaw/maintenance.js";
+import { rotateSessionFile } from "../../openclaw/rotate.js";
 import type { SessionStoreTarget } from "../../openclaw/targets.js";
 import { shellWord } from "../../shell-word.js";
 import { findForm, visitStore } from "../openclaw-stores.js";
@@ -30,13 +31,16 @@ export async function apply(run: Run, target: SessionStoreTarget): Promise<Previ
   const { reading, referencedFiles } = await readOnly(run, target);
   const planned = await plan(run, target.storePath, reading, extentOf(run), referencedFiles);
   tellWarnings(run, target.storePath, reading, planned);
-  // The first change takes a legacy file over; one that was rolled back stays as it is, and has no trash.
+  // The first change takes a legacy file over; one that was rolled back stays a file, and is cleaned up as one.
   if (planned.wouldMutate) {
     if (parseStoreLocation(target.storePath) === undefined) throw staysSingleFile(target.storePath);
     return applyToDirectory(run, target);
   }
   return unchanged(run, target, planned);
 }
+
+/** Every file is larger. */
+const anySizeBytes = -1;
 
 function extentOf({ mode }: Run): "everything" | "missing-only" {
   return mode === "enforce" ? "everything" : "missing-only";
@@ -51,13 +55,17 @@ function unchanged(run: Run, target: SessionStoreTarget, planned: CleanupPlan): 
   return { summary, rows: [] };
 }
 
-function legacyIsReadOnly(storePath: string): SessionStoreError {
-  return new SessionStoreError("legacy_store", "sessions are to be removed from a legacy file, which has no trash", {
-    operation: "clean up the store",
-    path: storePath,
-    onDisk: "Nothing was changed.",
-    nextStep: `It was rolled back. Take it over first: sessiondir migrate --force --store ${shellWord(storePath)} (see what would go with --dry-run).`,
-  });
+function cannotBeKept(storePath: string): SessionStoreError {
+  return new SessionStoreError(
+    "legacy_store",
+    "what would be removed from the single file cannot be kept in a copy of it",
+    {
+      operation: "clean up the store",
+      path: storePath,
+      onDisk: "Nothing was changed.",
+      nextStep: `See whether there is room beside it. Or take it over first: sessiondir migrate --force --store ${shellWord(storePath)}.`,
+    },
+  );
 }
 
 function staysSingleFile(storePath: string): SessionStoreError {
@@ -91,9 +99,10 @@ function tellWarnings(
 async function applyToDirectory(run: Run, target: SessionStoreTarget): Promise<Preview> {
   const { agentId, storePath } = target;
   const session = await openSessionStore<Record<string, unknown>>(storePath, { logger: warnings });
-  if (!session.capabilities.trash) {
+  // A single file has no trash: a copy beside it keeps what goes.
+  if (!session.capabilities.trash && !(await rotateSessionFile(storePath, anySizeBytes))) {
     await session.close();
-    throw legacyIsReadOnly(storePath);
+    throw cannotBeKept(storePath);
   }
   const progress = startProgress("cleaning up");
   try {

@@ -401,6 +401,14 @@ test("an enforcing save cleans .deleted archives by pruneAfter, .reset archives 
   assert.deepEqual(left.sort(), [names.deletedNew, names.resetNew, names.bak].sort());
 });
 
+test("a callback that changes nothing of a legacy file has its archives cleaned all the same, and takes nothing over", async (context) => {
+  const { storePath, folder } = makePlace(context);
+  writeFileSync(storePath, JSON.stringify({ [key]: entry("1", { updatedAt: Date.now() }) }));
+  writeFileSync(path.join(folder, "a.jsonl.deleted.2020-01-01T00-00-00.000Z"), "");
+  await updateSessionStore(storePath, () => {}, { maintenanceOverride: { mode: "enforce" } });
+  assert.deepEqual(readdirSync(folder), ["sessions.json"]);
+});
+
 test("resetArchiveRetention false: reset archives stay for ever", async (context) => {
   const { storePath, folder } = makePlace(context);
   const name = "c.jsonl.reset.2020-01-01T00-00-00.000Z";

@@ -17,6 +17,7 @@ import {
   resolveAndPersistSessionFile,
   resolveMaintenanceConfig,
   resolveSessionStoreEntry,
+  resolveSessionStoreTargetsOrExit,
   runStartupSessionStoreMigration,
   saveSessionStore,
   updateLastRoute,
@@ -141,6 +142,23 @@ export async function transcripts(storePath: string, sessionStore: Record<string
     activeSessionKey: "agent:main:main",
   });
   return `${sessionFile} ${sessionEntry.updatedAt}`;
+}
+
+export function selecting(
+  cfg: { session?: { store?: string } },
+  opts: { agent?: string; allAgents?: boolean },
+): string[] {
+  const targets = resolveSessionStoreTargetsOrExit({
+    cfg,
+    opts,
+    // A literal, as the command line of the gateway writes it.
+    runtime: {
+      log: (...lines: unknown[]) => console.log(...lines),
+      error: (line) => console.error(line),
+      exit: (code) => process.exit(code),
+    },
+  });
+  return (targets ?? []).map(({ agentId, storePath }) => `${agentId} ${storePath}`);
 }
 
 export async function migrating(storePath: string, stateDir: string): Promise<string[]> {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import fc from "fast-check";
 import { MapSource, type StoredSession } from "../../../src/openclaw/read-sources.js";
 import { TrackedView } from "../../../src/openclaw/tracked-view.js";
@@ -87,6 +88,7 @@ const operations: Record<string, Use> = {
     return Object.keys(store);
   },
   asText: (store) => String(store),
+  inspect: (store) => inspect(store),
   prototype: (store) => Object.getPrototypeOf(store) === Object.prototype,
   freeze: (store) => Object.isFrozen(Object.freeze(store)),
 };
@@ -164,6 +166,27 @@ test("what was read by name is relied on, what was only enumerated is not", () =
       void store[names.at(-1) as string];
     }),
     ["c"],
+  );
+});
+
+test("whoever prints the view sees the whole store, and it has the prototype of a plain object before and after", () => {
+  const sessions = { a: session("a"), b: session("b") };
+  for (const touch of [() => {}, (store: Plain) => void store.a, (store: Plain) => void Object.freeze(store)]) {
+    const store = new TrackedView(sourceOf(sessions)).store as Plain;
+    touch(store);
+    assert.equal(Object.getPrototypeOf(store), Object.prototype);
+    assert.equal(inspect(store), inspect(sessions));
+    assert.equal(Object.getPrototypeOf(store), Object.prototype);
+    assert.deepEqual(Reflect.ownKeys(store), ["a", "b"]);
+  }
+});
+
+test("printing the view relies on nothing", () => {
+  const view = new TrackedView(sourceOf({ a: session("a"), b: session("b") }));
+  inspect(view.store);
+  assert.deepEqual(
+    [...view.touched().values()].map(({ isReliedOn }) => isReliedOn),
+    [false, false],
   );
 });
 
