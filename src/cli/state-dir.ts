@@ -5,7 +5,7 @@
 
 import path from "node:path";
 import type { Command } from "commander";
-import { parseStoreLocation } from "../backends/directory/layout.js";
+import { parseStoreLocation, type StoreLocation } from "../backends/directory/layout.js";
 import type { DiscoveryProblem } from "../discovery/agent-folders.js";
 import { realPathOfDeepest } from "../discovery/real-paths.js";
 import { resolveUserPath } from "../discovery/state-dir.js";
@@ -13,7 +13,7 @@ import type { DirectoryForm } from "../discovery/store-forms.js";
 import { type DiscoverOptions, discoverSessionStores } from "../discovery/stores.js";
 import { fromSystemError, SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
-import { hasCode } from "../fs/port.js";
+import { hasCode, type Port } from "../fs/port.js";
 import { shownLocation } from "../options.js";
 import { type Action, type CommonOptions, defineCommand } from "./command.js";
 import { UsageError } from "./failures.js";
@@ -74,6 +74,27 @@ export async function selectStores(options: StoreSelection): Promise<Selection> 
     await collector.addFound({ stateDir });
   }
   return { stores: [...collector.stores.values()], problems: [...collector.problems.values()], stateDir };
+}
+
+/** Those that were named and are not there, neither as a file nor as a directory: a misspelt path is an error. */
+export function missingOf({ stores }: Selection): string[] {
+  const port = nodePort();
+  return stores.filter(({ origin, path: at }) => origin === "named" && !isThere(port, at)).map(({ path: at }) => at);
+}
+
+function isThere(port: Port, legacyPath: string): boolean {
+  const { parentPath, legacyName, directoryName } = parseStoreLocation(legacyPath) as StoreLocation;
+  try {
+    const parent = port.openRoot(parentPath);
+    try {
+      return [legacyName, directoryName].some((name) => port.statName(parent, name) !== undefined);
+    } finally {
+      port.closeDirectory(parent);
+    }
+  } catch (error) {
+    // What cannot be looked at may be there: whoever works on it says what is wrong.
+    return !hasCode(error, "ENOENT", "ENOTDIR");
+  }
 }
 
 /** Places that were passed over, and that nothing was found. */

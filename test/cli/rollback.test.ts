@@ -68,3 +68,15 @@ test("without --store the store in the current directory is rolled back", (conte
   assert.equal(status, 0);
   assert.match(stdout, /^would restore .*sessions\.json\nSummary: restored 1, skipped 0\n$/);
 });
+
+test("a store that was named and is not there ends rollback and detect with 1, found ones or none with 0", (context) => {
+  const directory = temporaryDirectory(context);
+  for (const command of ["rollback", "detect"]) {
+    assert.equal(runCommand([command, "--store", path.join(directory, "nowhere", "sessions.json")]).status, 1, command);
+    assert.equal(runCommand([command, "--state-dir", directory]).status, 0, command);
+  }
+  writeFileSync(path.join(directory, "sessions.json"), "{}");
+  for (const command of ["rollback", "detect"]) {
+    assert.equal(runCommand([command, "--store", path.join(directory, "sessions.json")]).status, 0, command);
+  }
+});

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { Detection, DetectionStatus } from "../../migrate/detect.js";
 import { exitFailed } from "../failures.js";
 import { formatBytes, formatCount } from "../format.js";
-import { defineStoresCommand, reportSelection, type StoreSelection, selectStores } from "../state-dir.js";
+import { defineStoresCommand, missingOf, reportSelection, type StoreSelection, selectStores } from "../state-dir.js";
 import { warnings } from "../store-access.js";
 import { color, printJson, printLine, safeText } from "../terminal.js";
 
@@ -18,6 +18,7 @@ async function detect(options: StoreSelection): Promise<number> {
   const { detectSessionStore } = await import("../../migrate/detect.js");
   const selection = await selectStores(options);
   const { problems } = selection;
+  const missing = missingOf(selection);
   const stores: Detection[] = [];
   for (const { path } of selection.stores) {
     const found = await detectSessionStore(path);
@@ -30,7 +31,8 @@ async function detect(options: StoreSelection): Promise<number> {
     reportSelection(selection);
     if (stores.length === 0 && problems.length === 0) printLine("No session stores found.");
   }
-  return problems.length > 0 || stores.some(({ status }) => status === "invalid_legacy") ? exitFailed : 0;
+  const isWrong = problems.length > 0 || missing.length > 0 || stores.some(({ status }) => status === "invalid_legacy");
+  return isWrong ? exitFailed : 0;
 }
 
 function report(found: Detection): void {

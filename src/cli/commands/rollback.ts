@@ -5,6 +5,7 @@ import type { RollbackResult } from "../../migrate/rollback.js";
 import { exitFailed } from "../failures.js";
 import {
   defineStoresCommand,
+  missingOf,
   reportSelection,
   type SelectedStore,
   type StoreSelection,
@@ -31,6 +32,7 @@ export function defineRollback(program: Command): void {
 async function rollback(options: RollbackOptions): Promise<number> {
   const selection = await selectStores(options);
   const { stores, problems } = selection;
+  const missing = missingOf(selection);
   const { dryRun = false, json = false } = options;
   const results: RollbackResult[] = [];
   for (const [index, store] of stores.entries()) {
@@ -46,26 +48,14 @@ async function rollback(options: RollbackOptions): Promise<number> {
     if (stores.length === 0 && problems.length === 0) printLine("No session stores found.");
     else printLine(summaryOf(counts, failed));
   }
-  return failed + problems.length === 0 ? 0 : exitFailed;
+  return failed + problems.length + missing.length === 0 ? 0 : exitFailed;
 }
 
-/** Of stores that were found, only directory stores of ours are touched. */
-async function rollBack(store: SelectedStore, dryRun: boolean, which: string): Promise<RollbackResult> {
-  const reason = notOurs(store);
-  if (reason !== undefined) {
-    return { legacyPath: store.path, outcome: "skipped", sessions: 0, reason, warnings: [] };
-  }
+async function rollBack({ path }: SelectedStore, dryRun: boolean, which: string): Promise<RollbackResult> {
   const { rollbackStore } = await import("../../migrate/rollback.js");
   return await withProgress(`rolling back${which}`, ({ update }) =>
-    rollbackStore(store.path, { dryRun, onProgress: update, logger: warnings }),
+    rollbackStore(path, { dryRun, onProgress: update, logger: warnings }),
   );
-}
-
-function notOurs({ directory }: SelectedStore): string | undefined {
-  if (directory === "openclaw") return "it is a directory store in OpenClaw's layout, which was never migrated";
-  if (directory === "unknown") return "the directory is no session store";
-  if (directory === "ready") return "its migration was interrupted; `sessiondir migrate` finishes it";
-  return undefined;
 }
 
 function report(result: RollbackResult, dryRun: boolean): void {
