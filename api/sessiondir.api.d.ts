@@ -2336,6 +2336,7 @@ export declare function resolveAllAgentSessionStoreTargetsSync(cfg: TargetConfig
     env?: Environment;
 }): SessionStoreTarget[];
 export interface TargetRuntime {
+    log?(...message: unknown[]): void;
     error(message: string): void;
     exit(code: number): void;
 }
