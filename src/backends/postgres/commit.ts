@@ -167,8 +167,9 @@ export class Committer {
     if (!expectsOneVersion(request) || only.generations !== undefined) return undefined;
     const { key } = only;
     const { doc, summary, recency, kind, channel, search } = columns.get(key)!;
-    const place = [encodeKey(key), laneOf(key, this.#parts.lanes), request.expected.get(key)!, version, origin];
-    return { key, version, values: [...place, doc, summary, recency, kind, channel, search], bytes: doc.length };
+    const lane = laneOf(key, this.#parts.lanes);
+    const place = [encodeKey(key), lane, request.expected.get(key)!, version, origin];
+    return { key, version, lane, values: [...place, doc, summary, recency, kind, channel, search], bytes: doc.length };
   }
 
   /** 96 random bits, fetched for many at once: one call for each costs more than the rest of the preparation. */

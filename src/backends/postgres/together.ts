@@ -19,6 +19,7 @@ import type { Place, Pool } from "./pool.js";
 export interface Replacement {
   readonly key: string;
   readonly version: string;
+  readonly lane: number;
   readonly values: readonly (string | number | null)[];
   /** Of the entry, to bound what goes into one statement. */
   readonly bytes: number;
@@ -45,16 +46,29 @@ export interface TogetherParts {
   unknown(version: string, cause: unknown): Error;
 }
 
-/** So that a lane that somebody holds for long does not stop everybody. */
-const flightsMax = 2;
+/**
+ * Each lane belongs to one of these, so that two statements of this process never wait for each other: a lane is locked
+ * until its commit is on the disk. Several, so that one can be on the disk while the next is put together, and a lane that
+ * somebody else holds does not stop everybody.
+ */
+const slotCount = 2;
 const membersMax = 64;
 const bytesMax = 4 * 1_024 * 1_024;
 
+/** One statement at a time. */
+interface Slot {
+  waiting: Waiting[];
+  flying: boolean;
+  gathering: boolean;
+}
+
 export class Together {
   readonly #parts: TogetherParts;
-  readonly #waiting: Waiting[] = [];
-  #flights = 0;
-  #gathering = false;
+  readonly #slots: readonly Slot[] = Array.from({ length: slotCount }, () => ({
+    waiting: [],
+    flying: false,
+    gathering: false,
+  }));
 
   constructor(parts: TogetherParts) {
     this.#parts = parts;
@@ -66,55 +80,54 @@ export class Together {
     committed: () => Result,
     alone: () => Promise<Result>,
   ): Promise<Result> {
-    if (this.#flights === 0 && !this.#gathering) return this.#fly(alone);
+    const slot = this.#slots[replacement.lane % slotCount]!;
+    if (!slot.flying && !slot.gathering) return this.#fly(slot, 1, alone);
     return new Promise<Result>((resolve, reject) => {
-      this.#waiting.push({
+      slot.waiting.push({
         replacement,
         committed: () => resolve(committed()),
         alone: () => alone().then(resolve, reject),
         failed: reject,
       });
-      this.#gather();
     });
   }
 
-  async #fly<Result>(work: () => Promise<Result>): Promise<Result> {
-    this.#flights += 1;
+  async #fly<Result>(slot: Slot, members: number, work: () => Promise<Result>): Promise<Result> {
+    slot.flying = true;
     try {
       return await work();
     } finally {
-      this.#flights -= 1;
-      if (this.#waiting.length > 0) this.#gather();
+      slot.flying = false;
+      if (slot.waiting.length > 0 || members > 1) this.#gather(slot);
     }
   }
 
-  /** Sends what waits, after everybody who can come now has come. */
-  #gather(): void {
-    if (this.#gathering || this.#flights >= flightsMax) return;
-    this.#gathering = true;
+  /** Sends what waits, after everybody who can come now has come: those who were just told of a commit. */
+  #gather(slot: Slot): void {
+    slot.gathering = true;
     void this.#parts.port.yieldToEventLoop().then(() => {
-      this.#gathering = false;
-      if (this.#waiting.length === 0) return;
-      void this.#fly(() => this.#send(this.#take()));
-      if (this.#waiting.length > 0) this.#gather();
+      slot.gathering = false;
+      if (slot.waiting.length === 0) return;
+      const group = this.#take(slot);
+      void this.#fly(slot, group.length, () => this.#send(group));
     });
   }
 
   /** Those that waited longest; of one session only the first, because the statement can replace it once. */
-  #take(): Waiting[] {
+  #take(slot: Slot): Waiting[] {
     const group = new Map<string, Waiting>();
     let bytes = 0;
     let index = 0;
     const left: Waiting[] = [];
-    for (; index < this.#waiting.length && group.size < membersMax && bytes < bytesMax; index += 1) {
-      const one = this.#waiting[index]!;
+    for (; index < slot.waiting.length && group.size < membersMax && bytes < bytesMax; index += 1) {
+      const one = slot.waiting[index]!;
       if (group.has(one.replacement.key)) left.push(one);
       else {
         group.set(one.replacement.key, one);
         bytes += one.replacement.bytes;
       }
     }
-    this.#waiting.splice(0, index, ...left);
+    slot.waiting.splice(0, index, ...left);
     return [...group.values()];
   }
 
@@ -126,8 +139,6 @@ export class Together {
         if (applied.has(index + 1)) one.committed();
         else void one.alone();
       }
-      // Before those who were just told: the first of them would go alone.
-      this.#gather();
     } catch (error) {
       for (const one of group) {
         const { version } = one.replacement;
