@@ -14,12 +14,20 @@
 import type { FrozenEntry, Generation, Versioned, VersionToken } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
+import { Pace } from "../../fs/pace.js";
 import { hasCode } from "../../fs/port.js";
 import { estimateJsonBytes } from "../../sessions/entry-value.js";
 import { estimateGenerationBytes } from "../../sessions/generations.js";
 import { type CachedEntry, EntryCache } from "./entries/cache.js";
 import { hasCommits, type LiveSegment, newSegment } from "./journal/live-segment.js";
-import { BaseMismatchError, type BaseState, frozenEntryOf, type KeyChange, materialise } from "./journal/overlay.js";
+import {
+  BaseMismatchError,
+  type BaseState,
+  cutChain,
+  frozenEntryOf,
+  type KeyChange,
+  materialise,
+} from "./journal/overlay.js";
 import type { CommitRecord, JournalRecord, SealRecord } from "./journal/record.js";
 import { provesSuccession, readFirstRecord } from "./journal/sealed-segment.js";
 import { readRecords } from "./journal/segment-file.js";
@@ -73,6 +81,10 @@ export class View {
   private readonly openMode: "read" | "append";
   private readonly fence: "refuse" | "read";
   private lastCheckpointLookMs = 0;
+  /** What segments changed that are dropped and not yet tidied up after, oldest first. */
+  private dropped: ReadonlyMap<string, KeyChange>[] = [];
+  private mustTidy = false;
+  private isTidying = false;
   private ownCommitMs = Number.NEGATIVE_INFINITY;
   private foreignCommitMs = Number.NEGATIVE_INFINITY;
 
@@ -305,10 +317,11 @@ export class View {
     this.durableVersion = Math.max(this.durableVersion, version);
     while (this.segments.length > 1 && (this.segments[0] as LiveSegment).lastVersion <= version) {
       const dropped = this.segments.shift() as LiveSegment;
-      this.keepWarm(dropped);
+      this.dropped.push(dropped.overlay.changes);
       this.retire(dropped);
     }
-    for (const segment of this.segments) segment.overlay.cutChains(version);
+    this.mustTidy = true;
+    if (!this.isTidying) void this.tidy();
   }
 
   unpin(segment: LiveSegment): void {
@@ -340,18 +353,50 @@ export class View {
     }
   }
 
-  /**
-   * From now on these keys are read from their files. Entries that were put are as current as before and stay, within
-   * the cache's limit; what the cache holds of any older version must go.
-   */
-  private keepWarm(segment: LiveSegment): void {
-    for (const [key, change] of segment.overlay.changes) {
-      if (this.latestChange(key) !== undefined || this.cache.peekVersion(key) === change.version) continue;
-      this.cache.delete(key);
-      // One that was never read may turn out to be unusable: that is for its reader to hear.
-      if (change.type === "put" && change.frozen)
-        this.remember(key, { ...change, entry: frozenEntryOf(change) }, change);
+  /** What a dropped segment leaves to do: nobody waits for it, so it lets others run in between. */
+  private async tidy(): Promise<void> {
+    this.isTidying = true;
+    const pace = new Pace(this.files.port);
+    while (this.mustTidy) {
+      this.mustTidy = false;
+      for (let changes = this.dropped[0]; changes !== undefined; changes = this.dropped[0]) {
+        for (const [key, change] of changes) {
+          if (this.latestChange(key) === undefined && this.droppedChange(key) === change) this.keepWarm(key, change);
+          const turn = pace.breathe();
+          if (turn) await turn;
+          if (this.dropped[0] !== changes) break; // All was dropped meanwhile.
+        }
+        if (this.dropped[0] === changes) this.dropped.shift();
+      }
+      for (const { overlay } of [...this.segments]) {
+        for (const change of overlay.changes.values()) {
+          cutChain(change, this.checkpointVersion);
+          const turn = pace.breathe();
+          if (turn) await turn;
+        }
+      }
     }
+    this.isTidying = false;
+  }
+
+  /** The change of a key in a segment that was dropped, as long as the cache may hold an older state. */
+  private droppedChange(key: string): KeyChange | undefined {
+    for (let index = this.dropped.length - 1; index >= 0; index -= 1) {
+      const change = this.dropped[index]?.get(key);
+      if (change) return change;
+    }
+    return undefined;
+  }
+
+  /**
+   * From now on this key is read from its file. An entry that was put is as current as before and stays, within the
+   * cache's limit; what the cache holds of any older version must go.
+   */
+  private keepWarm(key: string, change: KeyChange): void {
+    if ((this.cache.peekVersion(key) ?? 0) >= change.version) return;
+    this.cache.delete(key);
+    // One that was never read may turn out to be unusable: that is for its reader to hear.
+    if (change.type === "put" && change.frozen) this.remember(key, { ...change, entry: frozenEntryOf(change) }, change);
   }
 
   // --- reading sessions ------------------------------------------------------------------------------------------
@@ -388,8 +433,16 @@ export class View {
     return (this.latestChange(key) ?? this.load(key)).version;
   }
 
+  /** P4: of a segment that was dropped just now, the cache may hold an older state still. */
+  private forgetDropped(key: string): void {
+    if (this.dropped.length === 0) return;
+    const change = this.droppedChange(key);
+    if (change) this.keepWarm(key, change);
+  }
+
   private load(key: string): CachedEntry {
     const change = this.latestChange(key);
+    if (change === undefined) this.forgetDropped(key);
     const cached = this.cache.get(key);
     if (cached !== undefined && (change === undefined || cached.version === change.version)) return cached;
     if (change === undefined) {
@@ -435,8 +488,9 @@ export class View {
   recall(key: string): Versioned | undefined {
     const nowMs = this.files.port.monotonicMs();
     if (nowMs - this.ownCommitMs > recallMs || nowMs - this.foreignCommitMs < recallPauseMs) return undefined;
-    const cached = this.cache.get(key);
     const change = this.latestChange(key);
+    if (change === undefined) this.forgetDropped(key);
+    const cached = this.cache.get(key);
     return change === undefined || change.version === cached?.version ? cached?.versioned : undefined;
   }
 
@@ -479,6 +533,7 @@ export class View {
   dropAll(): void {
     for (const segment of this.segments) this.retire(segment);
     this.segments = [];
+    this.dropped = [];
     this.last = originStamp;
     this.cache.clear();
   }

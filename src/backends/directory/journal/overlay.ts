@@ -78,14 +78,12 @@ export class SegmentOverlay {
       });
     }
   }
+}
 
-  /** Every version up to `version` is in the entry files now: chains end there. */
-  cutChains(version: number): void {
-    for (const change of this.changes.values()) {
-      for (let at: KeyChange | undefined = change; at; at = at.previous) {
-        if (at.previous && at.previous.version <= version) at.previous = undefined;
-      }
-    }
+/** Every version up to `version` is in the entry files now: the chain ends there. */
+export function cutChain(change: KeyChange, version: number): void {
+  for (let at: KeyChange | undefined = change; at; at = at.previous) {
+    if (at.previous && at.previous.version <= version) at.previous = undefined;
   }
 }
 
