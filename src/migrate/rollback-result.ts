@@ -1,8 +1,10 @@
 /** What became of a rollback: an outcome and figures, never an exception for a store that cannot be rolled back. */
 
 import type { StoreLocation } from "../backends/directory/layout.js";
+import { findReadyStore } from "../backends/directory/staging.js";
 import { fromSystemError, SessionStoreError, type SessionStoreErrorCode } from "../errors.js";
 import type { Directory, Port } from "../fs/port.js";
+import { inspectPlace } from "./place.js";
 import { directoryPathOf, legacyPathOf } from "./result.js";
 import { hasRollbackMarker } from "./rollback-marker.js";
 
@@ -38,10 +40,26 @@ export function skipped(location: StoreLocation, reason: string): RollbackResult
   return { ...rollbackResult(location, "skipped"), reason };
 }
 
+/** Where there is no directory store of ours. Throws `unsafe_path` for what may not lie there. */
+export function findNotOurs(port: Port, parent: Directory, location: StoreLocation): RollbackResult | undefined {
+  switch (inspectPlace(port, parent, location).state) {
+    case "free":
+      return nothingToRollBack(port, parent, location);
+    case "openclaw":
+      return skipped(location, "it is a directory store in OpenClaw's layout, which was never migrated");
+    case "foreign":
+      return skipped(location, "the directory is no session store");
+    default:
+      return undefined;
+  }
+}
+
 /** For a place without a directory. */
 export function nothingToRollBack(port: Port, parent: Directory, location: StoreLocation): RollbackResult {
-  if (port.statName(parent, location.legacyName) === undefined)
-    return skipped(location, "there is neither a directory store nor a legacy file");
+  const hasFile = port.statName(parent, location.legacyName) !== undefined;
+  if (!hasFile && findReadyStore(port, parent, location) !== undefined)
+    return skipped(location, "its migration was interrupted; `sessiondir migrate` finishes it");
+  if (!hasFile) return skipped(location, "there is neither a directory store nor a legacy file");
   if (hasRollbackMarker(port, parent, location)) return skipped(location, "it was rolled back already");
   return skipped(location, "it is a legacy file, which was never migrated");
 }

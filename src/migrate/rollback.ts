@@ -63,6 +63,7 @@ import {
 } from "./rollback-recovery.js";
 import {
   failedRollback,
+  findNotOurs,
   notFinished,
   nothingToRollBack,
   type RollbackResult,
@@ -127,7 +128,8 @@ class Rollback {
       throw error;
     }
     try {
-      if (port.statName(parent, location.directoryName) === undefined) return nothingToRollBack(port, parent, location);
+      const notOurs = findNotOurs(port, parent, location);
+      if (notOurs !== undefined) return notOurs;
       if (this.options.dryRun) return await this.predict(parent);
       const result = await underCheckpointLock(port, parent, location, () => this.rollBack(parent));
       if (result.outcome === "restored") {

@@ -3,6 +3,7 @@
 import { SessionStoreError } from "../../errors.js";
 import type { Directory, Port } from "../../fs/port.js";
 import type { InvalidLegacy } from "../../sessions/legacy-text.js";
+import { shellWord } from "../../shell-word.js";
 import { type JsonLocation, livePathOf } from "./layout.js";
 import { newestValidBackup } from "./rotate.js";
 
@@ -19,8 +20,8 @@ export function invalidLive(
   const restore =
     backup === undefined
       ? `${found.nextStep} No valid backup (${location.legacyName}.bak.<ms>) lies beside it.`
-      : `The newest valid backup is ${backup.name}, with ${backup.entries} sessions. Stop every program that uses the store, then go back to it with: ` +
-        `cp -p ${path} ${path}.damaged && cp -p ${location.parentPath}/${backup.name} ${path}`;
+      : `The newest valid backup is ${backup.name}, with ${backup.entries} ${backup.entries === 1 ? "session" : "sessions"}. Stop every program that uses the store, then go back to it with: ` +
+        `cp -p ${shellWord(path)} ${shellWord(`${path}.damaged`)} && cp -p ${shellWord(`${location.parentPath}/${backup.name}`)} ${shellWord(path)}`;
   return new SessionStoreError("invalid_legacy", `the file ${found.reason}`, {
     operation: "read the store",
     path,

@@ -285,7 +285,20 @@ test("a dry run of a rollback says what the real one does, and touches nothing",
     },
     "a store in OpenClaw's layout": writeOpenClawStore,
     "a foreign directory": (machine) => machine.makeDirectory(place),
+    "a complete store that waits for its place": async (machine) => {
+      await makeStore(machine);
+      machine.rename(place, `${place}.staging-bak.5`);
+      machine.makeDirectory(`${place}.bak.5`);
+    },
     "a symlink in the directory's place": (machine) => machine.makeSymlink("elsewhere", place),
+  };
+  const reasons: Record<string, RegExp> = {
+    nothing: /neither a directory store nor a legacy file/,
+    "a legacy file": /never migrated/,
+    "a store that was rolled back": /rolled back already/,
+    "a store in OpenClaw's layout": /OpenClaw's layout, which was never migrated/,
+    "a foreign directory": /no session store/,
+    "a complete store that waits for its place": /`sessiondir migrate` finishes it/,
   };
   for (const [what, make] of Object.entries(rollbacks)) {
     const machine = await prepare(make);
@@ -294,6 +307,8 @@ test("a dry run of a rollback says what the real one does, and touches nothing",
     assert.deepEqual(machine.dump(), before, what);
     const real = await run(machine, (port) => rollbackStore(legacyPath, { port }));
     assert.deepEqual(comparable(predicted), comparable(real), what);
+    assert.equal(real.outcome === "skipped", reasons[what] !== undefined, `${what}: ${JSON.stringify(real)}`);
+    assert.match(real.reason ?? "", reasons[what] ?? /^$/, what);
     if (real.outcome !== "restored") {
       const after = Object.entries(machine.dump()).filter(([name]) => !name.endsWith(".lock"));
       assert.deepEqual(
