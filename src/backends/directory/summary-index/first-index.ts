@@ -13,7 +13,7 @@ import { RunWriter } from "./run-writer.js";
 import { writeRun } from "./write-run.js";
 
 /** So many summaries are in memory at once; the runs are merged when somebody has the store open. */
-const chunkRowsMax = 50_000;
+const chunkRowsMax = 32_000;
 
 /** `directory` is an empty `summary-index/`. */
 export async function writeFirstIndex(

@@ -34,7 +34,7 @@ export interface UpkeepSizes {
   readonly runsMax: number;
 }
 
-const defaultSizes: UpkeepSizes = { chunkRowsMax: 50_000, inlineRowsMax: 20_000, runsMax: 32 };
+const defaultSizes: UpkeepSizes = { chunkRowsMax: 32_000, inlineRowsMax: 20_000, runsMax: 32 };
 /** A run is merged with the newer ones when they hold more than a quarter of what it holds. */
 const sizeRatio = 4;
 
