@@ -247,8 +247,8 @@ export const rollbackMutants = [
   {
     name: "rollback-recovery: an export that waits was not published",
     file: recovery,
-    find: "return isOfThisFence && port.statName(parent, marker.exportFile) === undefined;",
-    replace: "return isOfThisFence;",
+    find: "return isOfThisFence(marker, store) && port.statName(parent, marker.exportFile) === undefined;",
+    replace: "return isOfThisFence(marker, store);",
     suite: [fenced, crash],
   },
   {
@@ -284,6 +284,13 @@ export const rollbackMutants = [
     file: recovery,
     find: "planned !== undefined && port.statName(parent, planned) === undefined",
     replace: "planned !== undefined",
+    suite: defences,
+  },
+  {
+    name: "rollback-recovery: a file that made way is put back",
+    file: recovery,
+    find: "await putLegacyFileBack(port, parent, location, store);",
+    replace: "",
     suite: defences,
   },
   {

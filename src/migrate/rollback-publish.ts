@@ -50,9 +50,10 @@ export async function publishExport(
   return await underLegacyLock(port, parent, location.legacyName, legacyLockWaitMs, async () => {
     const exported = await bringUpToDate(port, parent, work);
     result.warnings.push(...exported.warnings);
-    const replaced = await setLegacyFileAside(port, parent, location, result);
-    const details = describe(store, exported, replaced);
+    const details = describe(store, exported, plannedName(port, parent, location));
     await writeRollbackMarker(port, parent, location, details);
+    // Not before the marker tells its new name: whoever undoes this puts it back.
+    await setLegacyFileAside(port, parent, location, result, details.replacedFile);
     await refuseToReplace(port, parent, location, store, result);
     port.rename(parent, details.exportFile, parent, location.legacyName);
     return details;
@@ -72,23 +73,28 @@ async function bringUpToDate(
   return newer;
 }
 
+function plannedName(port: Port, parent: Directory, { legacyName }: StoreLocation): string | undefined {
+  if (port.statName(parent, legacyName) === undefined) return undefined;
+  return freeBackupName(port, parent, legacyName);
+}
+
 /** It is not part of the store, and it is somebody's. */
 async function setLegacyFileAside(
   port: Port,
   parent: Directory,
   location: StoreLocation,
   result: RollbackResult,
-): Promise<string | undefined> {
+  planned?: string,
+): Promise<void> {
   const { legacyName } = location;
   setVersionsAside(port, parent, legacyName);
-  if (port.statName(parent, legacyName) === undefined) return undefined;
-  const name = freeBackupName(port, parent, legacyName);
+  if (port.statName(parent, legacyName) === undefined) return;
+  const name = planned ?? freeBackupName(port, parent, legacyName);
   port.rename(parent, legacyName, parent, name);
   await port.syncDirectory(parent);
   const path = legacyPathOf({ ...location, legacyName: name });
   result.replacedFilePath = path;
   result.warnings.push(`${legacyPathOf(location)} was not part of the store; it was renamed to ${path}.`);
-  return name;
 }
 
 const replaceAttemptsMax = 5;

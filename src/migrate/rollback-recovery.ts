@@ -5,8 +5,9 @@
  * The rollback has happened once its export lies in the legacy file's place: the marker of this very fence is there and
  * the temporary file that it names is not. Then it is *finished*: the directory is renamed aside, and the legacy file -
  * which a gateway may have written to since - is authoritative. Otherwise nobody has used the export, and the rollback
- * is *undone*: marker, export, fence, in this order, so that a crash in between is again an interrupted rollback that
- * has not happened. Only what the rollback itself made is removed; the directory has every commit.
+ * is *undone*: what made way for the export is put back, then marker, export, fence go, in this order, so that a crash in
+ * between is again an interrupted rollback that has not happened. Only what the rollback itself made is removed; the
+ * directory has every commit.
  *
  * Finishing instead of undoing would mean to export again - which may fail for the reason why it failed before, and
  * then the store could not be opened at all.
@@ -138,9 +139,7 @@ export function isPublished(port: Port, parent: Directory, location: StoreLocati
   if (port.statName(parent, location.legacyName) === undefined) return false;
   const marker = readRollbackMarker(port, parent, location);
   if (marker === undefined) return listRollbackLeftovers(port, parent, location).length === 0;
-  const isOfThisFence =
-    marker.incarnation === store.files.manifest.incarnation && marker.lastVersion === store.lastVersion;
-  return isOfThisFence && port.statName(parent, marker.exportFile) === undefined;
+  return isOfThisFence(marker, store) && port.statName(parent, marker.exportFile) === undefined;
 }
 
 /** The last step: the export is in place and durable, so the directory goes. Returns its new name. */
@@ -167,6 +166,7 @@ export async function undoRollback(
   location: StoreLocation,
   store: FenceableStore,
 ): Promise<void> {
+  await putLegacyFileBack(port, parent, location, store);
   if (hasRollbackMarker(port, parent, location)) {
     port.unlink(parent, rollbackMarkerName(location.directoryName));
     await port.syncDirectory(parent);
@@ -175,6 +175,29 @@ export async function undoRollback(
   for (const name of leftovers) port.unlink(parent, name);
   if (leftovers.length > 0) await port.syncDirectory(parent);
   await store.lift();
+}
+
+/** What an older program wrote and nobody has merged: in its place the next opening finds it. */
+async function putLegacyFileBack(
+  port: Port,
+  parent: Directory,
+  location: StoreLocation,
+  store: FenceableStore,
+): Promise<void> {
+  const { legacyName } = location;
+  const marker = readRollbackMarker(port, parent, location);
+  const name = marker?.replacedFile;
+  if (marker === undefined || name === undefined || !isOfThisFence(marker, store)) return;
+  // The marker may have been edited: nothing but a backup of this very file.
+  const isBackup = name.startsWith(`${legacyName}.bak.`) && /^\d+$/.test(name.slice(legacyName.length + 5));
+  if (!isBackup || port.statName(parent, name)?.kind !== "file") return;
+  if (port.statName(parent, legacyName) !== undefined) return;
+  port.rename(parent, name, parent, legacyName);
+  await port.syncDirectory(parent);
+}
+
+function isOfThisFence(marker: RollbackDetails, store: FenceableStore): boolean {
+  return marker.incarnation === store.files.manifest.incarnation && marker.lastVersion === store.lastVersion;
 }
 
 /** Nobody creates, migrates, checkpoints or rolls back meanwhile. */

@@ -10,11 +10,11 @@
  *      -> sessions.d, fenced. The next opener for writing undoes the rollback: it cuts the fence off.
  *   2. Every session is written to `sessions.json.rollback-<hex>.tmp`, synced, read back and compared with the store.
  *      -> the same, and the temporary file, which the next opener removes.
- *   3. Under the gateway's lock until 5 is done: what lies at `sessions.json` (usually nothing) is renamed to
- *      `sessions.json.bak.<ms>`. An older program may have written it since the migration: what is newer in it is part of
- *      the export (rollback-beside.ts), which is made again when the file has changed meanwhile.
- *   4. The marker `sessions.d.rolled-back` is written; it names the fence and the temporary file.
- *      -> still undone by the next opener: the export is not in its place.
+ *   3. Under the gateway's lock until 5 is done: the marker `sessions.d.rolled-back` is written; it names the fence and
+ *      the temporary file. -> still undone by the next opener: the export is not in its place.
+ *   4. What lies at `sessions.json` (usually nothing) is renamed to `sessions.json.bak.<ms>`. An older program may have
+ *      written it since the migration: what is newer in it is part of the export (rollback-beside.ts), which is made again
+ *      when the file has changed meanwhile. -> undone, and the file is put back.
  *   5. The temporary file is renamed to `sessions.json`. This is the moment: before it the directory is authoritative,
  *      after it the file, for us and for a program that knows only the file.
  *      -> the next opener *finishes*: it does step 6. The fence keeps the directory as it was exported until then.
