@@ -1,4 +1,4 @@
-/** Many sessions through every way in and out, on a real disk. Prints the time of each step and the memory after it. */
+/** Many sessions through every way in and out, on a real disk. Prints what each step costs. */
 
 import fs from "node:fs";
 import os from "node:os";
@@ -16,9 +16,10 @@ export async function runManySessions({ sessions, entryBytes, directory }: ManyS
   const place = fs.realpathSync(fs.mkdtempSync(path.join(directory ?? os.tmpdir(), "sessiondir-many-")));
   try {
     console.log(`many-sessions: ${sessions} sessions of about ${entryBytes} bytes`);
-    await goInAndOut(place, { sessions, entryBytes }, (step, ms, memoryBytes) => {
-      const [seconds, megabytes] = [(ms / 1_000).toFixed(1), Math.round(memoryBytes / 1_000_000)];
-      console.log(`  ${step.padEnd(18)} ${seconds.padStart(7)} s ${String(megabytes).padStart(6)} MB`);
+    await goInAndOut(place, { sessions, entryBytes }, (step, { ms, cpuMs, memoryBytes }) => {
+      const seconds = (time: number) => `${(time / 1_000).toFixed(1).padStart(7)} s`;
+      const megabytes = String(Math.round(memoryBytes / 1_000_000)).padStart(6);
+      console.log(`  ${step.padEnd(18)} ${seconds(ms)}, of which CPU ${seconds(cpuMs)}; ${megabytes} MB`);
     });
     console.log("many-sessions: no session was changed");
   } finally {

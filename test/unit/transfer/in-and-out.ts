@@ -24,8 +24,15 @@ export interface LegacySize {
   readonly entryBytes: number;
 }
 
-/** Milliseconds, and the largest memory at its end, in bytes. */
-export type OnStep = (step: string, ms: number, memoryBytes: number) => void;
+export interface StepCost {
+  readonly ms: number;
+  /** Of these, those that this process computed; the rest it waited, for the disk mostly. */
+  readonly cpuMs: number;
+  /** At the end of the step. */
+  readonly memoryBytes: number;
+}
+
+export type OnStep = (step: string, cost: StepCost) => void;
 
 /** Writes a legacy file as a gateway would have it; its content hash. */
 export function writeLegacyFile(file: string, { sessions, entryBytes }: LegacySize): string {
@@ -61,8 +68,11 @@ export async function goInAndOut(directory: string, size: LegacySize, onStep: On
   const { sessions } = size;
   const step = async <Result>(name: string, work: () => Promise<Result>): Promise<Result> => {
     const startedMs = performance.now();
+    const before = process.cpuUsage();
     const result = await work();
-    onStep(name, performance.now() - startedMs, process.memoryUsage().rss);
+    const { user, system } = process.cpuUsage(before);
+    const ms = performance.now() - startedMs;
+    onStep(name, { ms, cpuMs: (user + system) / 1_000, memoryBytes: process.memoryUsage().rss });
     return result;
   };
   const content = writeLegacyFile(legacy, size);
