@@ -963,6 +963,7 @@ export interface Port {
     stat(file: File): FileStat;
     statName(directory: Directory, name: string): FileStat | undefined;
     statAtPath?(directory: Directory, name: string): FileStat | undefined;
+    requireWritable?(directory: Directory): void;
     read(file: File, buffer: Uint8Array, position: number): number;
     append(file: File, bytes: Uint8Array): number;
     truncate(file: File, sizeBytes: number): void;
@@ -1230,6 +1231,7 @@ export interface RollbackResult {
 }
 export declare function rollbackResult(location: StoreLocation, outcome: RollbackOutcome): RollbackResult;
 export declare function skipped(location: StoreLocation, reason: string): RollbackResult;
+export declare function findNotOurs(port: Port, parent: Directory, location: StoreLocation): RollbackResult | undefined;
 export declare function nothingToRollBack(port: Port, parent: Directory, location: StoreLocation): RollbackResult;
 export declare function failedRollback(error: unknown, location: StoreLocation): RollbackResult;
 export declare function notFinished(cause: unknown, location: StoreLocation): SessionStoreError;
