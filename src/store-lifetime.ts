@@ -7,6 +7,7 @@
  */
 
 import { SessionStoreError } from "./errors.js";
+import { onAborted } from "./fs/abort-listeners.js";
 
 export class Lifetime {
   readonly #location: string;
@@ -64,11 +65,11 @@ export class Lifetime {
       const onAbort = () => settle(() => reject(abortedError(operation, signal)));
       const settle = (finish: () => void) => {
         this.#waitsForCallers.delete(onClose);
-        signal?.removeEventListener("abort", onAbort);
+        letGo?.();
         finish();
       };
       this.#waitsForCallers.add(onClose);
-      signal?.addEventListener("abort", onAbort);
+      const letGo = signal && onAborted(signal, onAbort);
       promise.then(
         (result) => settle(() => resolve(result)),
         (error) => settle(() => reject(error)),

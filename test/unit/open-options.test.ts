@@ -43,3 +43,40 @@ test("a name that the file system cannot hold is an error of ours, with advice",
     assert.match(error.message, /longer than the file system allows/);
   }
 });
+
+test("one signal for many calls has one listener, and is let go of", async () => {
+  const store = await openSessionStore<{ n: number }>(":memory:");
+  const stopping = new AbortController();
+  let listeners = 0;
+  const { signal } = stopping;
+  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners += 1;
+    add(...args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners -= 1;
+    remove(...args);
+  };
+  let release = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const update = (n: number) => store.update(`a${n}`, () => held.then(() => ({ n })), { signal });
+  const first = Array.from({ length: 20 }, (_, n) => update(n));
+  await new Promise(setImmediate);
+  assert.equal(listeners, 1);
+  release();
+  await Promise.all(first);
+  assert.equal(listeners, 0);
+  const waiting = Array.from({ length: 20 }, (_, n) =>
+    store.update(`b${n}`, () => new Promise<never>(() => {}), { signal }),
+  );
+  await new Promise(setImmediate);
+  stopping.abort();
+  for (const update of await Promise.allSettled(waiting)) {
+    assert.equal(update.status === "rejected" && update.reason.code, "aborted");
+  }
+  assert.equal(listeners, 0);
+  await store.close();
+});

@@ -20,6 +20,7 @@ import type {
   VersionToken,
 } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
+import { abortedError, withdrawnOnAbort } from "../../fs/abort-listeners.js";
 import { Pace } from "../../fs/pace.js";
 import type { CommitLock } from "./commit-lock.js";
 import type { Durability } from "./durability.js";
@@ -307,28 +308,13 @@ export class Committer {
     for (const pending of overdue) pending.reject(error);
   }
 
-  /** A commit that still waits is withdrawn; one that was appended is not. The signal is let go when it is settled. */
+  /** A commit that still waits is withdrawn; one that was appended is not. */
   private withdrawOnAbort(pending: PendingCommit, signal: AbortSignal): PendingCommit {
-    const withdraw = () => {
+    return withdrawnOnAbort(pending, signal, (guarded) => {
       const index = this.queue.indexOf(guarded);
-      if (index < 0) return; // Appended already.
-      this.queue.splice(index, 1);
-      guarded.reject(abortedError(signal));
-    };
-    const letGo = () => signal.removeEventListener("abort", withdraw);
-    const guarded: PendingCommit = {
-      ...pending,
-      resolve: (result) => {
-        letGo();
-        pending.resolve(result);
-      },
-      reject: (error) => {
-        letGo();
-        pending.reject(error);
-      },
-    };
-    signal.addEventListener("abort", withdraw);
-    return guarded;
+      if (index >= 0) this.queue.splice(index, 1);
+      return index >= 0;
+    });
   }
 
   private translate(error: unknown): SessionStoreError {
@@ -338,12 +324,4 @@ export class Committer {
       onDisk: "Nothing of this commit was written.",
     });
   }
-}
-
-function abortedError(signal: AbortSignal): SessionStoreError {
-  return new SessionStoreError("aborted", "the signal was aborted before the commit", {
-    operation: "commit",
-    onDisk: "Nothing of this commit was written.",
-    cause: signal.reason,
-  });
 }

@@ -6,8 +6,9 @@
 
 import type { Finding, Logger } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
+import { openRealDirectory } from "../../fs/checked-file.js";
 import { nodePort } from "../../fs/node-port.js";
-import { hasCode, type Port } from "../../fs/port.js";
+import { type Directory, hasCode, type Port } from "../../fs/port.js";
 import { defaultLimits, fixedLimits } from "../../limits.js";
 import { normalizeKey } from "../../sessions/keys.js";
 import { checkStore } from "./check.js";
@@ -16,7 +17,7 @@ import { LockFile } from "./lock-file.js";
 import { repairEntries } from "./repair-entries.js";
 import { journalNeedsRepair, repairJournal } from "./repair-journal.js";
 import { manifestNeedsRepair, repairManifest } from "./repair-manifest.js";
-import { StoreFiles } from "./store-files.js";
+import { requireStoreParts, StoreFiles } from "./store-files.js";
 
 export interface RepairOptions {
   readonly dryRun?: boolean | undefined;
@@ -107,6 +108,7 @@ async function underBothLocks<Result>(context: RepairContext, work: () => Promis
   try {
     const store = port.statName(parent, location.directoryName);
     if (store === undefined) throw storeMissing(location);
+    requireStore(port, parent, location);
     const owner = { uid: port.userId === undefined ? undefined : store.ownerUid };
     const names = lockNames(location.directoryName);
     const locks: LockFile[] = [];
@@ -126,6 +128,16 @@ async function underBothLocks<Result>(context: RepairContext, work: () => Promis
     }
   } finally {
     port.closeDirectory(parent);
+  }
+}
+
+/** Before lock files are made beside what belongs to somebody else. */
+function requireStore(port: Port, parent: Directory, location: StoreLocation): void {
+  const store = openRealDirectory(port, parent, location.directoryName);
+  try {
+    requireStoreParts(port, store);
+  } finally {
+    port.closeDirectory(store);
   }
 }
 

@@ -293,7 +293,7 @@ function readManifestIn(port: Port, store: Directory, owner: StoreOwner): Manife
     }
   } catch (error) {
     if (!hasCode(error, "ENOENT") && !(error instanceof TypeError)) throw error;
-    if (!hasPartsOfStore(port, store)) throw noStore(store.displayPath);
+    requireStoreParts(port, store);
     throw new SessionStoreError(
       "store_damaged",
       hasCode(error, "ENOENT") ? "the manifest is missing" : "the manifest is not UTF-8",
@@ -308,16 +308,12 @@ function readManifestIn(port: Port, store: Directory, owner: StoreOwner): Manife
   return parseManifest(text, path);
 }
 
-/** Without a manifest: whether anything else says that this was a session store. */
-function hasPartsOfStore(port: Port, store: Directory): boolean {
+/** Names that end in .d are common: what belongs to another program is not to be repaired. Throws `store_missing`. */
+export function requireStoreParts(port: Port, store: Directory): void {
   const parts = [layout.manifestName, layout.journalName, layout.entriesName];
-  return parts.some((name) => port.statName(store, name) !== undefined);
-}
-
-/** Names that end in .d are common: what belongs to another program is not to be repaired. */
-function noStore(path: string): SessionStoreError {
-  return new SessionStoreError("store_missing", "this directory is no session store", {
-    path,
+  if (parts.some((name) => port.statName(store, name) !== undefined)) return;
+  throw new SessionStoreError("store_missing", "this directory is no session store", {
+    path: store.displayPath,
     onDisk: "It has neither a manifest nor journal/ nor entries/. Nothing was changed.",
     nextStep: "Check the path.",
   });

@@ -8,6 +8,7 @@
 
 import type { CommitRequest, CommitResult, Logger } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
+import { abortedError, withdrawnOnAbort } from "../../fs/abort-listeners.js";
 import { Batch } from "./batch.js";
 import { livePathOf } from "./layout.js";
 import type { ViewReader } from "./reader.js";
@@ -246,33 +247,10 @@ export class Committer {
 
   /** A commit that waits is withdrawn; one that is being saved is not. */
   #withdrawOnAbort(pending: Pending, signal: AbortSignal): Pending {
-    const withdraw = () => {
+    return withdrawnOnAbort(pending, signal, (guarded) => {
       const index = this.#queue.indexOf(guarded);
-      if (index < 0) return;
-      this.#queue.splice(index, 1);
-      guarded.reject(abortedError(signal));
-    };
-    const letGo = () => signal.removeEventListener("abort", withdraw);
-    const guarded: Pending = {
-      ...pending,
-      resolve: (result) => {
-        letGo();
-        pending.resolve(result);
-      },
-      reject: (error) => {
-        letGo();
-        pending.reject(error);
-      },
-    };
-    signal.addEventListener("abort", withdraw);
-    return guarded;
+      if (index >= 0) this.#queue.splice(index, 1);
+      return index >= 0;
+    });
   }
-}
-
-function abortedError(signal: AbortSignal): SessionStoreError {
-  return new SessionStoreError("aborted", "the signal was aborted before the commit", {
-    operation: "commit",
-    onDisk: "Nothing of this commit was written.",
-    cause: signal.reason,
-  });
 }
