@@ -1,5 +1,5 @@
 /**
- * F1-F3 for what happens rarely and changes everything: a take-over, a merge, an import, a rollback, a restore and a
+ * F1-F3 for what happens rarely and changes everything: a take-over, a merge, imports, a rollback, a restore and a
  * rotation of the json backend, crashed at a random call - by a kill, a torn append or a power loss -, in half of the
  * cases once more while the next process recovers, and in some of these a third time.
  */
@@ -17,6 +17,7 @@ import { checkRollback } from "../unit/migrate/rollback-scene.js";
 import { legacyPath, machineToRollBack } from "../unit/migrate/rollback-support.js";
 import { openOrTakeOver, takeOverOptions } from "../unit/migrate/support.js";
 import * as takeOver from "../unit/migrate/take-over-scene.js";
+import * as imports from "../unit/transfer/import-scene.js";
 import * as restores from "../unit/transfer/restore-scene.js";
 import { type CaseReport, Harmed, noFigures, noteHarm } from "./figures.js";
 
@@ -53,6 +54,16 @@ async function restoreScene(withStore: boolean): Promise<CrashScene> {
   };
 }
 
+function importScene(withStore: boolean): CrashScene {
+  return {
+    name: withStore ? "an import of a bundle into a store" : "an import of a bundle into an empty place",
+    prepare: async (fileSystem) => (await imports.prepareImport(fileSystem, withStore)).fork(),
+    program: imports.importBundle,
+    recovery: imports.importBundle,
+    check: (machine, what) => imports.checkImported(machine, what, withStore),
+  };
+}
+
 async function makeScenes(): Promise<readonly CrashScene[]> {
   return [
     {
@@ -85,6 +96,8 @@ async function makeScenes(): Promise<readonly CrashScene[]> {
     },
     await restoreScene(true),
     await restoreScene(false),
+    importScene(true),
+    importScene(false),
     {
       name: "a rotation of the legacy file",
       prepare: async (fileSystem) => machineWith(textOf(rotation.original), { fileSystem }),
