@@ -11,16 +11,11 @@ import { postgresPassword } from "../support/postgres-server.js";
 const url = sharedPostgres();
 const secret = "topsecret";
 
-/** Every command that takes a store, as it would be called. */
+/** Commands that take a store, one of each way to open it. */
 function callsOf(store: string, directory: string): string[][] {
   const file = path.join(directory, "sessions.json");
   return [
     ["list", "--store", store],
-    ["get", "a", "--store", store],
-    ["patch", "a", "--set-json", '{"n":1}', "--store", store],
-    ["remove", "a", "--store", store],
-    ["generations", "a", "--store", store],
-    ["trash", "list", "--store", store],
     ["watch", "--count", "1", "--store", store],
     ["sessions", "--store", store],
     ["sessions", "cleanup", "--store", store],
@@ -55,10 +50,8 @@ test("no command shows the password of a URL that does not work", async (context
     `postgres://someone:1/${secret}@127.0.0.1:1/db`,
     `postgres://someone:${secret}@127.0.0.1:1/db?sslmod=require`,
   ]) {
-    for (const json of [[], ["--json"]]) {
-      const { stdout, stderr } = runCommand(["list", "--store", store, ...json]);
-      assert.ok(!`${stdout}${stderr}`.includes(secret), `${store}: ${stdout}${stderr}`);
-    }
+    const { stdout, stderr } = runCommand(["list", "--store", store]);
+    assert.ok(!`${stdout}${stderr}`.includes(secret), `${store}: ${stdout}${stderr}`);
   }
 });
 
@@ -71,7 +64,7 @@ test("no command shows the password of a URL that works", { skip: skipWithoutPos
   await (await openSessionStore(location)).close();
   assert.equal(runCommand(["patch", "a", "--create", "--set-json", '{"n":1}', "--store", location]).status, 0);
   for (const [name, ...more] of callsOf(location, directory)) {
-    if (!["stats", "verify", "repair", "copy", "export", "backup", "migrate"].includes(name!)) continue;
+    if (!["stats", "copy", "export", "backup"].includes(name!)) continue;
     const shown = runCommand([name!, ...more]);
     assert.ok(!`${shown.stdout}${shown.stderr}`.includes(postgresPassword), `${name}: ${shown.stdout}${shown.stderr}`);
   }
