@@ -5,21 +5,34 @@
  * started anew for every run, or that of SESSIONDIR_TEST_POSTGRES_URL. What is seeded is only how many rows there are to be.
  */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { entryOf, keyOf } from "../sessions.mjs";
 
 const connections = 10;
 const rowsAtOnce = 500;
-const support = new URL("../../build/test/support/postgres-server.js", import.meta.url);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+/** What starts servers for the tests: one file that imports nothing of ours, compiled for itself when it changed. */
+const source = path.join(root, "test", "support", "postgres-server.ts");
+const compiled = path.join(root, "build-bench", "test", "support", "postgres-server.js");
 
-/** Throws "Cannot find module" without the compiled tests or the binaries: then the trials are "not measured". */
+async function compileServerStarter() {
+  if (existsSync(compiled) && statSync(compiled).mtimeMs > statSync(source).mtimeMs) return;
+  const { runTypeScript } = await import("../../scripts/lib/compile.mjs");
+  const place = ["--rootDir", root, "--outDir", path.join(root, "build-bench")];
+  const language = ["--module", "nodenext", "--target", "es2023", "--skipLibCheck", "--types", "node"];
+  const { status, output } = runTypeScript([source, "--ignoreConfig", ...place, ...language]);
+  if (status !== 0) throw new Error(`test/support/postgres-server.ts does not compile: ${output}`);
+}
+
+/** Throws "Cannot find module" without the binaries: then the trials are "not measured". */
 async function serverForOneRun() {
-  if (!existsSync(support))
-    throw new Error("Cannot find module postgres-server.js: npm run start:postgres compiles it");
-  const { givenUrl, startPostgres, whyNoPostgres } = await import(support.href);
+  await compileServerStarter();
+  const { givenUrl, startPostgres, whyNoPostgres } = await import(pathToFileURL(compiled).href);
   if (givenUrl !== undefined) return { url: givenUrl, destroy: async () => {} };
-  if (whyNoPostgres() !== undefined) throw new Error(`Cannot find module: ${whyNoPostgres()}`);
+  if (whyNoPostgres() !== undefined)
+    throw new Error(`Cannot find module: ${whyNoPostgres()}; npm run start:postgres fetches it`);
   const server = await startPostgres();
   return { url: server.url(), destroy: () => server.destroy() };
 }
