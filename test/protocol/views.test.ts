@@ -259,7 +259,7 @@ test("P4: what a dropped segment changed is not read older than it, while others
   const machine = await makeMachine();
   const reader = await start(machine, "reader");
   const writer = await start(machine, "writer");
-  const keys = ["a", "b", "c", "d"];
+  const keys = Array.from({ length: 40 }, (_, n) => `key ${n}`);
   for (const key of keys) await commitPut(machine, writer, key, 1);
   await machine.settle(writer.backend.checkpoint());
   for (const key of keys) await readEntry(reader, key);
@@ -267,7 +267,7 @@ test("P4: what a dropped segment changed is not read older than it, while others
   await readEntry(reader, "other");
   await machine.settle(writer.backend.checkpoint());
   const { view } = reader.backend as unknown as { view: View };
-  // Time flies: every step ends the turn.
+  // Time flies: every look at the clock ends the turn.
   const { port } = view.files;
   const monotonicMs = port.monotonicMs.bind(port);
   let flownMs = 0;

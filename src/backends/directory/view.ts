@@ -59,6 +59,8 @@ const checkpointLookMs = 250;
 const recallMs = 1;
 /** Where other processes write too, such a guess would be wrong too often: then it is asked first, for so long. */
 const recallPauseMs = 100;
+/** Sessions that are tidied up after between two looks at the clock. */
+const tidyStepsMax = 16;
 
 export class View {
   readonly files: StoreFiles;
@@ -85,6 +87,8 @@ export class View {
   private dropped: ReadonlyMap<string, KeyChange>[] = [];
   private mustTidy = false;
   private isTidying = false;
+  private tidySteps = 0;
+  private pace: Pace | undefined;
   private ownCommitMs = Number.NEGATIVE_INFINITY;
   private foreignCommitMs = Number.NEGATIVE_INFINITY;
 
@@ -321,7 +325,13 @@ export class View {
       this.retire(dropped);
     }
     this.mustTidy = true;
-    if (!this.isTidying) void this.tidy();
+    if (this.isTidying) return;
+    this.isTidying = true;
+    const done = () => {
+      this.isTidying = false;
+    };
+    // Cut short, it leaves something to be looked up for longer, and nothing wrong.
+    this.tidy(done).catch(done);
   }
 
   unpin(segment: LiveSegment): void {
@@ -354,15 +364,13 @@ export class View {
   }
 
   /** What a dropped segment leaves to do: nobody waits for it, so it lets others run in between. */
-  private async tidy(): Promise<void> {
-    this.isTidying = true;
-    const pace = new Pace(this.files.port);
+  private async tidy(done: () => void): Promise<void> {
     while (this.mustTidy) {
       this.mustTidy = false;
       for (let changes = this.dropped[0]; changes !== undefined; changes = this.dropped[0]) {
         for (const [key, change] of changes) {
           if (this.latestChange(key) === undefined && this.droppedChange(key) === change) this.keepWarm(key, change);
-          const turn = pace.breathe();
+          const turn = this.breathe();
           if (turn) await turn;
           if (this.dropped[0] !== changes) break; // All was dropped meanwhile.
         }
@@ -371,12 +379,20 @@ export class View {
       for (const { overlay } of [...this.segments]) {
         for (const change of overlay.changes.values()) {
           cutChain(change, this.checkpointVersion);
-          const turn = pace.breathe();
+          const turn = this.breathe();
           if (turn) await turn;
         }
       }
     }
-    this.isTidying = false;
+    done();
+  }
+
+  /** A promise when it is time to let others run. Small stores are done before the clock is asked. */
+  private breathe(): Promise<void> | undefined {
+    this.tidySteps += 1;
+    if (this.tidySteps % tidyStepsMax !== 0) return undefined;
+    this.pace ??= new Pace(this.files.port);
+    return this.pace.breathe();
   }
 
   /** The change of a key in a segment that was dropped, as long as the cache may hold an older state. */
