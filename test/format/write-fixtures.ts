@@ -49,6 +49,7 @@ export interface Expected {
 function scriptedPort(seed: number): Port {
   let nowMs = 1_790_000_000_000;
   let state = seed;
+  let sleptMs = 0;
   const next = () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return state >>> 24;
@@ -61,6 +62,12 @@ function scriptedPort(seed: number): Port {
     },
     randomBytes: (count) => Uint8Array.from({ length: count }, next),
     random: () => next() / 256,
+    // A restore waits for the checkpoint lock, which the scene holds: no time passes but on the clock.
+    monotonicMs: () => performance.now() + sleptMs,
+    sleep: (ms) => {
+      sleptMs += ms;
+      return new Promise((resolve) => setImmediate(resolve));
+    },
     // Nothing happens by itself: no sync, no checkpoint in the background.
     startTimer: () => ({ cancel: () => {} }),
   };
