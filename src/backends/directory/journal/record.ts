@@ -236,30 +236,34 @@ export function decodeLine(line: Uint8Array): JournalRecord | undefined {
   return toRecord(value as JsonObject, record);
 }
 
+/**
+ * Every commit of other processes comes through here. Spelled out in the order of `JournalWriter.appendCommit`, so that
+ * all records are of one shape: put together by spreading, this took four times as long as parsing the line.
+ */
 function toRecord(fields: JsonObject, record: string): JournalRecord {
-  const common = { timeMs: fields.time, writer: fields.writer, durable: fields.durable };
-  if (typeof common.timeMs !== "number" || typeof common.writer !== "string" || !isVersion(common.durable))
-    throw unknownRecord();
-  const checked = common as RecordCommon;
+  const { time: timeMs, writer, durable } = fields;
+  if (typeof timeMs !== "number" || typeof writer !== "string" || !isVersion(durable)) throw unknownRecord();
   if (Array.isArray(fields.operations)) {
     if (!isVersion(fields.version) || fields.version === 0) throw unknownRecord();
     return {
-      ...checked,
       type: "commit",
       version: fields.version,
       record,
+      timeMs,
+      writer,
+      durable,
+      store: optionalString(fields.store),
+      previousRecord: optionalString(fields.previousRecord),
       commitId: optionalString(fields.commitId),
       actor: optionalString(fields.actor),
       reason: optionalString(fields.reason),
-      store: optionalString(fields.store),
-      previousRecord: optionalString(fields.previousRecord),
       operations: fields.operations.map(toOperation),
     };
   }
   if (fields.seal !== undefined) {
     if (fields.seal !== "rotated" && fields.seal !== "fenced" && fields.seal !== "suspect") throw unknownRecord();
     if (!isVersion(fields.lastVersion)) throw unknownRecord();
-    return { ...checked, type: "seal", reason: fields.seal, lastVersion: fields.lastVersion };
+    return { type: "seal", timeMs, writer, durable, reason: fields.seal, lastVersion: fields.lastVersion };
   }
   if (Array.isArray(fields.carry)) {
     const { store, suspectFrom, lastVersion, lastRecord } = fields;
@@ -272,8 +276,10 @@ function toRecord(fields: JsonObject, record: string): JournalRecord {
       throw unknownRecord();
     }
     return {
-      ...checked,
       type: "carry",
+      timeMs,
+      writer,
+      durable,
       store,
       suspectFrom,
       lastVersion,
@@ -287,21 +293,18 @@ function toRecord(fields: JsonObject, record: string): JournalRecord {
 function toOperation(value: unknown): RecordOperation {
   const fields = asObject(value);
   if (typeof fields.put === "string") {
-    const trashPrevious = fields.trashPrevious === true ? { trashPrevious: true } : {};
-    return {
-      type: "put",
-      key: fields.put,
-      entry: asObject(fields.entry),
-      ...storedGenerations(fields),
-      ...trashPrevious,
-    };
+    const entry = asObject(fields.entry);
+    const generations = parseGenerations(fields.generations);
+    const trashPrevious = fields.trashPrevious === true ? true : undefined;
+    return { type: "put", key: fields.put, entry, generations, trashPrevious };
   }
   if (typeof fields.patch === "string") {
     const unset = fields.unset ?? [];
     if (!isVersion(fields.base) || !Array.isArray(unset) || !unset.every((name) => typeof name === "string"))
       throw unknownRecord();
     const { patch: key, base } = fields;
-    return { type: "patch", key, base, set: asObject(fields.set), unset, ...storedGenerations(fields) };
+    const generations = parseGenerations(fields.generations);
+    return { type: "patch", key, base, set: asObject(fields.set), unset, generations };
   }
   if (typeof fields.remove === "string") return { type: "remove", key: fields.remove, purge: fields.purge === true };
   throw unknownRecord();
