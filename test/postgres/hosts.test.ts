@@ -83,6 +83,22 @@ test("a host that does not answer holds up one connection, and not each", { skip
   }
 });
 
+test("a server that may lose commits is refused also when it takes over from another one", { skip }, async () => {
+  const [first, second] = await Promise.all([startPostgres(), startPostgres({ settings: { fsync: "off" } })]);
+  try {
+    const location = first.url().replace(/(127\.0\.0\.1:\d+)/, `$1,127.0.0.1:${second.port}`);
+    const postgres = { notify: false, reconnectWaitMs: 300 };
+    const store = await openSessionStore<AnyEntry>(location, { postgres });
+    await store.update("a", () => ({ n: 1 }));
+    await first.kill();
+    const error = await rejectsWith("unsafe_server", store.get("a"));
+    assert.match(error.message, /fsync is off/);
+    await store.close();
+  } finally {
+    await Promise.all([first.destroy(), second.destroy()]);
+  }
+});
+
 test("sslmode asks for TLS, and disable does not", async () => {
   const sslRequest = 80_877_103;
   for (const [mode, expected] of [

@@ -108,7 +108,21 @@ export class PostgresBackend implements Backend {
       asynchronousCommit: options.durability === "interval",
     };
     const primary = { index: 0 };
-    const connect = () => Connection.open(makeClient, port, parsed, connectionOptions, primary);
+    let checked = -1;
+    const connect = async () => {
+      const connection = await Connection.open(makeClient, port, parsed, connectionOptions, primary);
+      // After a failover it is another server, which may lose what the first one would not.
+      if (primary.index === checked) return connection;
+      try {
+        const durable = options.durability === "commit";
+        await refuseUnsafeServer(connection, parsed.display, settings, durable, options.logger);
+        checked = primary.index;
+        return connection;
+      } catch (error) {
+        connection.destroy();
+        throw error;
+      }
+    };
     let connection: Connection | undefined;
     try {
       connection = await connect();
@@ -395,7 +409,6 @@ async function prepareStore(
 ): Promise<StoreRow> {
   const { display } = location;
   const mayCreate = !options.readOnly;
-  await refuseUnsafeServer(connection, display, settings, options.durability === "commit", options.logger);
   await refuseSharedConnections(connection, connect, display, settings);
   await applyMigrations(connection, readMigrations(port), display, mayCreate);
   const store = await findOrCreateStore(connection, port, location.storeName, options.keyRule, mayCreate);
