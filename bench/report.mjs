@@ -119,7 +119,8 @@ function chart(result) {
       `<text x="${(nameWidth + length + 6).toFixed(1)}" y="${y + 14}">${formatFigure(figures[figure].median)}</text>`,
     ].join("\n");
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="sans-serif" font-size="12">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="sans-serif" font-size="12" role="img">
+<title>${escapeText(`${title}: ${label}`)}</title>
 <rect width="${width}" height="${height}" fill="#ffffff"/>
 <text x="8" y="18" font-weight="bold">${escapeText(`${title}: ${label}`)}</text>
 ${bars.join("\n")}
