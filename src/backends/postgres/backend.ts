@@ -11,10 +11,8 @@ import type {
   CommitResult,
   Cursor,
   DamagedSession,
-  Durability,
   Finding,
   KeyRule,
-  Logger,
   SessionPage,
   SessionQuery,
   Snapshot,
@@ -25,38 +23,23 @@ import type {
 import { SessionStoreError, shortenKey } from "../../errors.js";
 import type { Port } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
-import { type CheckedPostgresOptions, checkPostgresOptions, type PostgresOptions } from "../../postgres-options.js";
+import type { CheckedPostgresOptions } from "../../postgres-options.js";
 import { followChanges, readPosition } from "./changes.js";
 import { checkStore } from "./check.js";
 import { Committer } from "./commit.js";
-import { Connection } from "./connection.js";
 import { formatCursor } from "./cursor.js";
-import { loadDriver } from "./driver.js";
 import { closedError, translate } from "./failures.js";
 import { listSessions } from "./list.js";
-import { type PostgresLocation, parsePostgresLocation } from "./location.js";
 import { Maintenance } from "./maintenance.js";
+import { type OpenedStore, openStore, type PostgresBackendOptions } from "./opening.js";
 import { Pool } from "./pool.js";
 import { ReadTogether } from "./read-together.js";
 import { Recall } from "./recall.js";
 import { Room } from "./room.js";
 import { PostgresSnapshot } from "./scan.js";
-import { applyMigrations, readMigrations } from "./schema.js";
-import { refuseSharedConnections, refuseUnsafeServer } from "./server-check.js";
-import { checkStoreName, findOrCreateStore, type StoreRow } from "./store-row.js";
+import type { StoreRow } from "./store-row.js";
 import { emptyTrash, readTrash } from "./trash.js";
 import { Wakeup } from "./wakeup.js";
-
-export interface PostgresBackendOptions {
-  readonly durability: Durability;
-  readonly readOnly: boolean;
-  readonly keyRule: KeyRule;
-  readonly cacheBytes: number;
-  readonly limits: Readonly<Limits>;
-  readonly logger: Logger | undefined;
-  readonly storeName: string | undefined;
-  readonly postgres: PostgresOptions | undefined;
-}
 
 export const postgresCapabilities: Capabilities = Object.freeze({
   denseVersions: false,
@@ -97,54 +80,16 @@ export class PostgresBackend implements Backend {
 
   /** Opens the store of that name in the database; makes the tables and the store when they are not there. */
   static async open(port: Port, location: string, options: PostgresBackendOptions): Promise<PostgresBackend> {
-    const settings = checkPostgresOptions(options.postgres);
-    const parsed = parsePostgresLocation(location, options.storeName);
-    checkStoreName(parsed.storeName);
-    const makeClient = await loadDriver();
-    const connectionOptions = {
-      prepare: settings.prepare,
-      readOnly: options.readOnly,
-      statementTimeoutMs: settings.statementTimeoutMs,
-      asynchronousCommit: options.durability === "interval",
-    };
-    const primary = { index: 0 };
-    let checked = -1;
-    const connect = async () => {
-      const connection = await Connection.open(makeClient, port, parsed, connectionOptions, primary);
-      // After a failover it is another server, which may lose what the first one would not.
-      if (primary.index === checked) return connection;
-      try {
-        const durable = options.durability === "commit";
-        await refuseUnsafeServer(connection, parsed.display, settings, durable, options.logger);
-        checked = primary.index;
-        return connection;
-      } catch (error) {
-        connection.destroy();
-        throw error;
-      }
-    };
-    let connection: Connection | undefined;
-    try {
-      connection = await connect();
-      const store = await prepareStore(port, connection, connect, parsed, options, settings);
-      // The tables may not have been there when it was made.
-      await connection.identify();
-      const backend = new PostgresBackend(port, parsed.display, store, connect, options, settings);
-      backend.pool.adopt(connection);
-      return backend;
-    } catch (error) {
-      await connection?.end();
-      throw translate(error, "open the store", parsed.display);
-    }
+    const opened = await openStore(port, location, options);
+    const backend = new PostgresBackend(port, opened, options);
+    backend.pool.adopt(opened.connection);
+    return backend;
   }
 
   private constructor(
     port: Port,
-    location: string,
-    store: StoreRow,
-    connect: () => Promise<Connection>,
+    { location, store, connect, settings }: OpenedStore,
     options: PostgresBackendOptions,
-    settings: CheckedPostgresOptions,
   ) {
     this.port = port;
     this.location = location;
@@ -397,26 +342,4 @@ export class PostgresBackend implements Backend {
   private readOnlyError(operation: string): SessionStoreError {
     return new SessionStoreError("read_only", "the store is open for reading only", { operation, path: this.location });
   }
-}
-
-async function prepareStore(
-  port: Port,
-  connection: Connection,
-  connect: () => Promise<Connection>,
-  location: PostgresLocation,
-  options: PostgresBackendOptions,
-  settings: CheckedPostgresOptions,
-): Promise<StoreRow> {
-  const { display } = location;
-  const mayCreate = !options.readOnly;
-  await refuseSharedConnections(connection, connect, display, settings);
-  await applyMigrations(connection, readMigrations(port), display, mayCreate);
-  const store = await findOrCreateStore(connection, port, location.storeName, options.keyRule, mayCreate);
-  if (store !== undefined) return store;
-  throw new SessionStoreError("store_missing", "there is no store of this name in the database", {
-    operation: "open the store",
-    path: display,
-    onDisk: "A reader creates nothing.",
-    nextStep: "Check the option storeName, or open it for writing to create the store.",
-  });
 }
