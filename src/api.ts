@@ -235,6 +235,8 @@ export interface SessionStore<Entry extends object = SessionEntry> extends Async
   cursor(): Promise<Cursor>;
   stats(): Promise<StoreStats>;
   /** Read-only check of the whole store, safe beside live writers; yields what is wrong. */
-  verify(options?: { onProgress?: ((done: number, total: number) => void) | undefined }): AsyncIterableIterator<Finding>;
+  verify(options?: {
+    onProgress?: ((done: number, total: number) => void) | undefined;
+  }): AsyncIterableIterator<Finding>;
   close(): Promise<void>;
 }

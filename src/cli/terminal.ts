@@ -110,7 +110,13 @@ export function startProgress(label: string): Progress {
   if (!obeysEscapes(process.stderr)) return { update: () => {}, stop: () => {} };
   // Cursor and line wrapping are left alone: a signal that ends the process would leave the terminal without them.
   const bar = new cliProgress.SingleBar(
-    { format: `${label} {bar} {value}/{total}`, stream: process.stderr, hideCursor: null, linewrap: null, clearOnComplete: true },
+    {
+      format: `${label} {bar} {value}/{total}`,
+      stream: process.stderr,
+      hideCursor: null,
+      linewrap: null,
+      clearOnComplete: true,
+    },
     cliProgress.Presets.shades_classic,
   );
   bar.start(0, 0);

@@ -353,3 +353,18 @@ test("temporary files of a checkpoint that died are swept, by the next checkpoin
     });
   }
 });
+
+test("a session is not missing, and not made anew, because entries/ was deleted under an open store", async () => {
+  await withPlace(async (place) => {
+    const store = await openSessionStore<Record<string, unknown>>(place.location, { cacheBytes: 0 });
+    await store.update("a", () => ({ n: 1 }));
+    await store.checkpoint();
+    fs.rmSync(path.join(place.directory, "entries"), { recursive: true });
+    await rejectsWith("store_gone", store.get("a"));
+    await rejectsWith(
+      "store_gone",
+      store.update("a", (entry) => ({ ...entry, m: 2 })),
+    );
+    await store.close();
+  });
+});

@@ -37,7 +37,19 @@ export class EntryDirectory {
   /** The intact entry file of a key, or `undefined` when there is none; `entry_damaged` otherwise. */
   read(key: string): StoredEntry | undefined {
     const place = this.findPlace(key);
-    return place && readEntryFileIfExists(this.port, place.directory, place.name, key, this.owner);
+    const stored = place && readEntryFileIfExists(this.port, place.directory, place.name, key, this.owner);
+    if (stored === undefined) this.requireRoot();
+    return stored;
+  }
+
+  /** In a directory that was deleted under us no session is missing: the next write would make it anew, without its fields. */
+  private requireRoot(): void {
+    if (this.port.statDirectory(this.root).linkCount > 0) return;
+    throw new SessionStoreError("store_gone", "entries/ was deleted while the store was open", {
+      path: this.root.displayPath,
+      onDisk: "What was committed since the last checkpoint is in journal/.",
+      nextStep: "Close the store, bring the directory back from a backup, and open it again.",
+    });
   }
 
   /**
