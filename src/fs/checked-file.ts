@@ -150,7 +150,10 @@ function unsafe(problem: string, path: string, cause?: unknown): SessionStoreErr
   return new SessionStoreError("unsafe_path", problem, {
     path,
     onDisk: "It was not read and not changed.",
-    nextStep: "Find out who made it, then remove it or move it away.",
+    // A lock file that is removed means two holders of one lock, so nobody is told to.
+    nextStep: / belongs to user /.test(problem)
+      ? "Run as the user who owns the store, or find out who made it; never delete a lock file."
+      : "Find out who made it, then remove it or move it away.",
     cause,
   });
 }

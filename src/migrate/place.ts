@@ -92,7 +92,8 @@ function notImported(location: StoreLocation): SessionStoreError {
     operation: "open the store",
     path: `${location.parentPath}/${location.directoryName}`,
     onDisk: "Nothing was changed.",
-    nextStep: 'Open it for writing with { migrate: "auto" }, or run `sessiondir migrate`.',
+    nextStep:
+      'Open it for writing with { migrate: "auto" }, or run `sessiondir migrate --store PATH` with the path above.',
   });
 }
 

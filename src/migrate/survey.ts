@@ -58,6 +58,7 @@ export function rolledBack(location: StoreLocation, rolledBackMs: number): Sessi
     operation: "take over the legacy file",
     path: legacyPathOf(location),
     onDisk: "Nothing was changed: the sessions are in the legacy file.",
-    nextStep: "To make a directory store of it again, run `sessiondir migrate --force`.",
+    nextStep:
+      "To make a directory store of it again, run `sessiondir migrate --force --store PATH` with the path above.",
   });
 }

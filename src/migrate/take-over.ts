@@ -301,7 +301,8 @@ function legacyStore(location: StoreLocation): SessionStoreError {
     operation: "open the store",
     path: legacyPathOf(location),
     onDisk: untouched,
-    nextStep: 'Open it for writing with { migrate: "auto" }, or run `sessiondir migrate`.',
+    nextStep:
+      'Open it for writing with { migrate: "auto" }, or run `sessiondir migrate --store PATH` with the path above.',
   });
 }
 

@@ -163,7 +163,7 @@ test("a store that was rolled back is taken over only with force, and the marker
       assert.deepEqual([result.outcome, result.error?.code], ["failed", "legacy_store"]);
       assert.match(
         result.warnings.join(),
-        /was rolled back to its legacy file on 20\d\d-.*run `sessiondir migrate --force`/,
+        /was rolled back to its legacy file on 20\d\d-.*run `sessiondir migrate --force --store PATH`/,
       );
       assert.deepEqual(snapshotTree(directory), before);
     }
