@@ -269,15 +269,15 @@ export const readMutants = [
   {
     name: "manifest: unknown required features are refused",
     file: manifest,
-    find: "if (unknown.length > 0) throw newer(`the feature ${unknown.join(\", \")}, which",
-    replace: "if (false) throw newer(`the feature ${unknown.join(\", \")}, which",
+    find: 'if (unknown.length > 0) throw newer(`the feature ${unknown.join(", ")}, which',
+    replace: 'if (false) throw newer(`the feature ${unknown.join(", ")}, which',
     suite: refused,
   },
   {
     name: "manifest: what is unknown and required for writing is refused to writers",
     file: manifest,
-    find: "if (unknown.length > 0) throw newer(`the feature ${unknown.join(\", \")}: this",
-    replace: "if (false) throw newer(`the feature ${unknown.join(\", \")}: this",
+    find: 'if (unknown.length > 0) throw newer(`the feature ${unknown.join(", ")}: this',
+    replace: 'if (false) throw newer(`the feature ${unknown.join(", ")}: this',
     suite: refused,
   },
 
