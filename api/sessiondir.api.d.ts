@@ -196,6 +196,7 @@ export declare class EntryDirectory {
     constructor(port: Port, root: Directory, naming: EntryNaming, owner: StoreOwner);
     fileName(key: string): string;
     read(key: string): StoredEntry | undefined;
+    private requireRoot;
     nameIsTakenByAnother(key: string): boolean;
     findPlace(key: string): EntryPlace | undefined;
     makePlace(key: string): EntryPlace;
@@ -274,8 +275,8 @@ export declare class SegmentOverlay {
     hasRemovals: boolean;
     addCommit(record: CommitRecord, recordBytes: number, latest: (key: string) => KeyChange | undefined): void;
     addCarry(record: CarryRecord, recordBytes: number, latest: (key: string) => KeyChange | undefined): void;
-    cutChains(version: number): void;
 }
+export declare function cutChain(change: KeyChange, version: number): void;
 export declare function frozenEntryOf(change: KeyChange): FrozenEntry;
 export declare function materialise(change: KeyChange, cached: BaseState | undefined, readBase: () => BaseState): BaseState;
 
@@ -528,6 +529,7 @@ export declare class StoreFiles {
     close(): void;
 }
 export declare function sizeOfFiles(port: Port, directory: Directory): number;
+export declare function requireStoreParts(port: Port, store: Directory): void;
 
 // --- backends/directory/version.d.ts
 import type { Cursor, VersionToken } from "../../contract.js";
@@ -573,6 +575,11 @@ export declare class View {
     private readonly openMode;
     private readonly fence;
     private lastCheckpointLookMs;
+    private dropped;
+    private mustTidy;
+    private isTidying;
+    private tidySteps;
+    private pace;
     private ownCommitMs;
     private foreignCommitMs;
     constructor(files: StoreFiles, cacheBytes: number, readOnly: boolean, fence?: "refuse" | "read");
@@ -592,11 +599,15 @@ export declare class View {
     retire(segment: LiveSegment): void;
     private closeIfRetired;
     private lookForCheckpoint;
+    private tidy;
+    private breathe;
+    private droppedChange;
     private keepWarm;
     latestChange(key: string): KeyChange | undefined;
     read(key: string): Versioned | undefined;
     currentToken(key: string): string | null;
     currentVersion(key: string): number;
+    private forgetDropped;
     private load;
     readAt(key: string, version: number): BaseState;
     private readBase;
@@ -901,6 +912,7 @@ export declare class SessionStoreError extends Error {
 }
 export declare function shortenKey(key: string): string;
 export declare function fromSystemError(error: unknown, details: SessionStoreErrorDetails): SessionStoreError;
+export declare const systemCodes: readonly string[];
 
 // --- fs/checked-file.d.ts
 import type { Directory, File, FileStat, OpenMode, Port } from "./port.js";
