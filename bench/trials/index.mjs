@@ -59,6 +59,7 @@ export const trials = [
     lowerIsBetter: true,
     cases: [1, 40, 230].map((kilobytes) => ({
       label: `${kilobytes} KB`,
+      notQuick: kilobytes === 40,
       sessions: 100,
       bytes: kilobytes * 1_024,
       peers: ["sessiondir interval", "better-sqlite3 NORMAL", "lmdb noSync"],
@@ -108,6 +109,7 @@ export const trials = [
     cases: [10_000, 100_000].map((sessions) => ({
       label: `${sessions.toLocaleString("en")} sessions`,
       sessions,
+      notQuick: sessions === 10_000,
       ...kilobyte,
       peers: ["sessiondir interval", "better-sqlite3 NORMAL", "lmdb noSync", "classic-level"],
     })),
@@ -156,6 +158,7 @@ export const trials = [
       label: `${sessions.toLocaleString("en")} sessions`,
       sessions,
       ...kilobyte,
+      notQuick: sessions === 10_000,
       onlyFull: sessions > 100_000,
       // The first list of a store that was seeded behind its back builds what later ones use. The page of sqlite too is
       // in the cache of the system then.
@@ -181,6 +184,7 @@ export const trials = [
     cases: [1, 2, 4].map((processes) => ({
       label: `${processes} processes`,
       processes,
+      notQuick: processes === 2,
       sessions: 10_000,
       ...kilobyte,
       peers: ["sessiondir interval", "better-sqlite3 NORMAL", "lmdb noSync"],
@@ -194,6 +198,7 @@ export const trials = [
     cases: [1, 2, 4].map((processes) => ({
       label: `${processes} processes`,
       processes,
+      notQuick: processes === 2,
       sessions: 10_000,
       ...kilobyte,
       peers: ["sessiondir interval", "better-sqlite3 NORMAL", "lmdb noSync"],
@@ -211,6 +216,7 @@ export const trials = [
     name: "postgres-update",
     title: "PostgreSQL: updates of different sessions in flight, per second",
     role: "updateInFlight",
+    quickRepetitions: 1,
     figure: "perSecond",
     cases: [1, 16, 64].map((writers) => ({
       label: `${writers} in flight`,
@@ -224,6 +230,7 @@ export const trials = [
     name: "postgres-feed",
     title: "PostgreSQL: a change until the watcher of another process has it, with its commit, microseconds",
     role: "changeSeenOnServer",
+    quickRepetitions: 1,
     figure: "p50Us",
     lowerIsBetter: true,
     cases: [{ label: "1,000 sessions", sessions: 1_000, ...kilobyte, peers: ["sessiondir postgres"] }],

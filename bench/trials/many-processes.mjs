@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { keyOf, picker, touched } from "../sessions.mjs";
 import { quantile } from "../statistics.mjs";
-import { oneAfterTheOther } from "./measure.mjs";
+import { oneAfterTheOther, updateWarmUpSeconds } from "./measure.mjs";
 
 const program = fileURLToPath(new URL("../child.mjs", import.meta.url));
 
@@ -70,6 +70,7 @@ export async function writer({ peer, directory, sessions, seconds, index, count 
   const figures = await oneAfterTheOther(
     (round) => driver.update(keyOf(index + count * pick()), (entry) => touched(entry, round)),
     seconds,
+    updateWarmUpSeconds,
   );
   await driver.close();
   return figures;
@@ -78,7 +79,11 @@ export async function writer({ peer, directory, sessions, seconds, index, count 
 export async function sameWriter({ peer, directory, seconds }) {
   const driver = await peer.open(directory);
   await waitForTheOthers();
-  const figures = await oneAfterTheOther((round) => driver.update(keyOf(7), (entry) => touched(entry, round)), seconds);
+  const figures = await oneAfterTheOther(
+    (round) => driver.update(keyOf(7), (entry) => touched(entry, round)),
+    seconds,
+    updateWarmUpSeconds,
+  );
   await driver.close();
   return figures;
 }

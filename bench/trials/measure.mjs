@@ -5,9 +5,15 @@ import { quantile } from "../statistics.mjs";
 const usPerNs = 1 / 1_000;
 const now = () => Number(process.hrtime.bigint());
 
+/**
+ * Updates are measured in the state that a process is in for most of its life: what it works on was read, and its code is
+ * compiled. In the first second that is not so for any peer, least for those that are JavaScript.
+ */
+export const updateWarmUpSeconds = 1;
+
 /** Calls `work(round)` one after the other for about `seconds`, after a warm-up; rate and latencies. */
-export async function oneAfterTheOther(work, seconds) {
-  await repeatFor(work, Math.min(0.5, seconds / 3), () => {});
+export async function oneAfterTheOther(work, seconds, warmUpSeconds = Math.min(0.5, seconds / 3)) {
+  await repeatFor(work, warmUpSeconds, () => {});
   const latenciesUs = [];
   const startedNs = now();
   const count = await repeatFor(work, seconds, (us) => latenciesUs.push(us));
@@ -29,8 +35,8 @@ async function repeatFor(work, seconds, note) {
 }
 
 /** Keeps `width` calls in flight for about `seconds`, after a warm-up; rate and latencies. */
-export async function inFlight(work, width, seconds) {
-  await keepInFlight(work, width, Math.min(0.5, seconds / 3));
+export async function inFlight(work, width, seconds, warmUpSeconds = Math.min(0.5, seconds / 3)) {
+  await keepInFlight(work, width, warmUpSeconds);
   return keepInFlight(work, width, seconds);
 }
 

@@ -7,7 +7,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { entryOf, keyOf, picker, touched } from "../sessions.mjs";
 import { quantile } from "../statistics.mjs";
-import { inFlight, oneAfterTheOther, timeMs } from "./measure.mjs";
+import { inFlight, oneAfterTheOther, timeMs, updateWarmUpSeconds } from "./measure.mjs";
 
 async function withDriver({ peer, directory }, work) {
   const driver = await peer.open(directory);
@@ -24,6 +24,7 @@ export function updateSerial(context) {
     const figures = await oneAfterTheOther(
       (round) => driver.update(keyOf(pick()), (entry) => touched(entry, round)),
       context.seconds,
+      updateWarmUpSeconds,
     );
     return figures;
   });
@@ -37,6 +38,7 @@ export function updateInFlight(context) {
       (round) => update(keyOf(pick()), (entry) => touched(entry, round)),
       context.writers ?? 64,
       context.seconds,
+      updateWarmUpSeconds,
     );
   });
 }
