@@ -76,6 +76,7 @@ export const trials = [
     name: "bytes-written",
     title: "Bytes given to write calls, per update, checkpoints included",
     role: "bytesWritten",
+    quickRepetitions: 1,
     figure: "bytesPerUpdate",
     lowerIsBetter: true,
     repetitions: 3,
@@ -170,6 +171,7 @@ export const trials = [
     name: "scan",
     title: "Every session of the store read, milliseconds",
     role: "scanAll",
+    quickRepetitions: 2,
     figure: "ms",
     lowerIsBetter: true,
     cases: [
@@ -180,6 +182,7 @@ export const trials = [
     name: "processes-different",
     title: "Processes that update different sessions, updates per second in all",
     role: "writersOfDifferentSessions",
+    quickRepetitions: 2,
     figure: "perSecond",
     cases: [1, 2, 4].map((processes) => ({
       label: `${processes} processes`,
@@ -194,6 +197,7 @@ export const trials = [
     name: "processes-same",
     title: "Processes that update one session, updates per second in all",
     role: "writersOfOneSession",
+    quickRepetitions: 2,
     figure: "perSecond",
     cases: [1, 2, 4].map((processes) => ({
       label: `${processes} processes`,
