@@ -233,7 +233,7 @@ function describeMachine(root) {
   const { type } = statfsSync(path.dirname(root));
   return {
     node: process.version,
-    platform: `${process.platform} ${process.arch} ${release()}`,
+    platform: `${process.platform} ${process.arch} ${release().split("-")[0]}`,
     cores: cpus().length,
     processor: cpus()[0]?.model ?? "unknown",
     memoryGb: Math.round(totalmem() / 2 ** 30),
