@@ -5,25 +5,36 @@
 
 import { SessionStoreError } from "../errors.js";
 
-const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+interface Listeners {
+  readonly all: Set<() => void>;
+  /** What the signal calls. It asks for no `this`: not every signal calls its listeners with one. */
+  readonly callAll: () => void;
+}
+
+const waiting = new WeakMap<AbortSignal, Listeners>();
 
 /** Calls `listener` when the signal is aborted; the returned function lets go of it. */
 export function onAborted(signal: AbortSignal, listener: () => void): () => void {
-  let listeners = waiting.get(signal);
-  if (listeners === undefined) {
-    listeners = new Set();
-    waiting.set(signal, listeners);
-  }
-  if (listeners.size === 0) signal.addEventListener("abort", callAll);
-  listeners.add(listener);
+  const { all, callAll } = listenersOf(signal);
+  if (all.size === 0) signal.addEventListener("abort", callAll);
+  all.add(listener);
   return () => {
-    listeners.delete(listener);
-    if (listeners.size === 0) signal.removeEventListener("abort", callAll);
+    if (all.delete(listener) && all.size === 0) signal.removeEventListener("abort", callAll);
   };
 }
 
-function callAll(this: AbortSignal): void {
-  for (const listener of [...(waiting.get(this) ?? [])]) listener();
+function listenersOf(signal: AbortSignal): Listeners {
+  const known = waiting.get(signal);
+  if (known !== undefined) return known;
+  const all = new Set<() => void>();
+  const made = {
+    all,
+    callAll: () => {
+      for (const listener of [...all]) listener();
+    },
+  };
+  waiting.set(signal, made);
+  return made;
 }
 
 interface Pending {
