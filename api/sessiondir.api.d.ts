@@ -572,14 +572,10 @@ export declare class View {
     onReset: (() => void) | undefined;
     readonly followers: Set<ViewFollower>;
     private readonly incarnation;
+    private readonly dropped;
     private readonly openMode;
     private readonly fence;
     private lastCheckpointLookMs;
-    private dropped;
-    private mustTidy;
-    private isTidying;
-    private tidySteps;
-    private pace;
     private ownCommitMs;
     private foreignCommitMs;
     constructor(files: StoreFiles, cacheBytes: number, readOnly: boolean, fence?: "refuse" | "read");
@@ -599,10 +595,7 @@ export declare class View {
     retire(segment: LiveSegment): void;
     private closeIfRetired;
     private lookForCheckpoint;
-    private tidy;
-    private breathe;
-    private droppedChange;
-    private keepWarm;
+    keepWarm(key: string, change: KeyChange): void;
     latestChange(key: string): KeyChange | undefined;
     read(key: string): Versioned | undefined;
     currentToken(key: string): string | null;

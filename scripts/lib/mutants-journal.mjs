@@ -445,8 +445,8 @@ export const journalMutants = [
   {
     name: "view: chains of patches are cut at the checkpoint",
     rule: "P4",
-    file: view,
-    find: "cutChain(change, this.checkpointVersion);",
+    file: "src/backends/directory/dropped-segments.ts",
+    find: "cutChain(change, view.checkpointVersion);",
     replace: "",
     suite: [p04, views],
   },

@@ -28,12 +28,12 @@ import { hasCode, type Port } from "../../fs/port.js";
 import { WaitingRoom } from "../../fs/waiting-room.js";
 import type { Limits } from "../../limits.js";
 import { ActivityTable } from "./activity.js";
-import { lockNames, type StoreLocation } from "./layout.js";
-import { LockFile } from "./lock-file.js";
+import type { StoreLocation } from "./layout.js";
+import type { LockFile } from "./lock-file.js";
 import type { Manifest } from "./manifest.js";
 import { ReadPoint } from "./read-point.js";
 import { endLooksDamaged, findLostCommits, setAsideStranded } from "./recover.js";
-import { closedError, type DirectorySnapshot, startScan } from "./scan.js";
+import { closedError, type DirectorySnapshot, openScanLock, startScan } from "./scan.js";
 import { describeStore } from "./stats.js";
 import { StoreFiles } from "./store-files.js";
 import { Summaries } from "./summaries.js";
@@ -117,7 +117,7 @@ export class DirectoryBackend implements Backend {
   private static assemble(files: StoreFiles, options: DirectoryBackendOptions): DirectoryBackend {
     let scanLock: LockFile | undefined;
     try {
-      scanLock = openLockIfPossible(files, lockNames(files.location.directoryName).scan, options.readOnly);
+      scanLock = openScanLock(files, options.readOnly);
       return new DirectoryBackend(files, scanLock, options);
     } catch (error) {
       scanLock?.close();
@@ -389,13 +389,4 @@ export class DirectoryBackend implements Backend {
 function asOpened(error: unknown): unknown {
   if (!hasCode(error, "ENOENT")) return error;
   return new SessionStoreError("store_damaged", "a file of the store vanished while it was opened", { cause: error });
-}
-
-function openLockIfPossible(files: StoreFiles, name: string, readOnly: boolean): LockFile | undefined {
-  try {
-    return LockFile.open(files.port, files.parent, name, files.owner, readOnly);
-  } catch (error) {
-    if (readOnly && hasCode(error, "ENOENT", "EACCES", "EROFS")) return undefined;
-    throw error;
-  }
 }

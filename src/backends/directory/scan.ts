@@ -7,13 +7,14 @@
 import type { Cursor, DamagedSession, Snapshot, SnapshotEntry } from "../../contract.js";
 import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { Pace } from "../../fs/pace.js";
-import type { Directory, Timer } from "../../fs/port.js";
+import { type Directory, hasCode, type Timer } from "../../fs/port.js";
 import { fixedLimits, type Limits } from "../../limits.js";
 import { presentGenerations } from "../../sessions/generations.js";
 import { readEntryFileIfExists, type StoredEntry } from "./entries/entry-file.js";
 import { BaseMismatchError, type BaseState, type KeyChange, materialise } from "./journal/overlay.js";
-import { parseEntryFileName } from "./layout.js";
-import type { LockFile } from "./lock-file.js";
+import { lockNames, parseEntryFileName } from "./layout.js";
+import { LockFile } from "./lock-file.js";
+import type { StoreFiles } from "./store-files.js";
 import { type CommitStamp, formatCursor, formatToken } from "./version.js";
 import type { View } from "./view.js";
 
@@ -29,6 +30,17 @@ export interface ScanOptions {
 /** A scan that is read slowly is read ahead into memory after so long, up to so many bytes, and gives up its lock. */
 const readAheadAfterMs = 200;
 const readAheadBytesMax = 64 * 1024 * 1024;
+
+/** `undefined` for a reader that can neither create nor open it. */
+export function openScanLock(files: StoreFiles, readOnly: boolean): LockFile | undefined {
+  try {
+    const { scan } = lockNames(files.location.directoryName);
+    return LockFile.open(files.port, files.parent, scan, files.owner, readOnly);
+  } catch (error) {
+    if (readOnly && hasCode(error, "ENOENT", "EACCES", "EROFS")) return undefined;
+    throw error;
+  }
+}
 
 /** `lock` is undefined when a reader can neither create nor open the lock file; see `assertNoCheckpoint`. */
 export async function startScan(

@@ -14,20 +14,13 @@
 import type { FrozenEntry, Generation, Versioned, VersionToken } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
-import { Pace } from "../../fs/pace.js";
 import { hasCode } from "../../fs/port.js";
 import { estimateJsonBytes } from "../../sessions/entry-value.js";
 import { estimateGenerationBytes } from "../../sessions/generations.js";
+import { DroppedSegments } from "./dropped-segments.js";
 import { type CachedEntry, EntryCache } from "./entries/cache.js";
 import { hasCommits, type LiveSegment, newSegment } from "./journal/live-segment.js";
-import {
-  BaseMismatchError,
-  type BaseState,
-  cutChain,
-  frozenEntryOf,
-  type KeyChange,
-  materialise,
-} from "./journal/overlay.js";
+import { BaseMismatchError, type BaseState, frozenEntryOf, type KeyChange, materialise } from "./journal/overlay.js";
 import type { CommitRecord, JournalRecord, SealRecord } from "./journal/record.js";
 import { provesSuccession, readFirstRecord } from "./journal/sealed-segment.js";
 import { readRecords } from "./journal/segment-file.js";
@@ -59,8 +52,6 @@ const checkpointLookMs = 250;
 const recallMs = 1;
 /** Where other processes write too, such a guess would be wrong too often: then it is asked first, for so long. */
 const recallPauseMs = 100;
-/** Sessions that are tidied up after between two looks at the clock. */
-const tidyStepsMax = 16;
 
 export class View {
   readonly files: StoreFiles;
@@ -80,15 +71,10 @@ export class View {
   readonly followers = new Set<ViewFollower>();
 
   private readonly incarnation: string;
+  private readonly dropped: DroppedSegments;
   private readonly openMode: "read" | "append";
   private readonly fence: "refuse" | "read";
   private lastCheckpointLookMs = 0;
-  /** What segments changed that are dropped and not yet tidied up after, oldest first. */
-  private dropped: ReadonlyMap<string, KeyChange>[] = [];
-  private mustTidy = false;
-  private isTidying = false;
-  private tidySteps = 0;
-  private pace: Pace | undefined;
   private ownCommitMs = Number.NEGATIVE_INFINITY;
   private foreignCommitMs = Number.NEGATIVE_INFINITY;
 
@@ -98,6 +84,7 @@ export class View {
     this.fence = fence;
     this.openMode = readOnly ? "read" : "append";
     this.cache = new EntryCache(cacheBytes);
+    this.dropped = new DroppedSegments(this, files.port);
     this.incarnation = files.manifest.incarnation;
   }
 
@@ -321,17 +308,10 @@ export class View {
     this.durableVersion = Math.max(this.durableVersion, version);
     while (this.segments.length > 1 && (this.segments[0] as LiveSegment).lastVersion <= version) {
       const dropped = this.segments.shift() as LiveSegment;
-      this.dropped.push(dropped.overlay.changes);
+      this.dropped.add(dropped);
       this.retire(dropped);
     }
-    this.mustTidy = true;
-    if (this.isTidying) return;
-    this.isTidying = true;
-    const done = () => {
-      this.isTidying = false;
-    };
-    // Cut short, it leaves something to be looked up for longer, and nothing wrong.
-    this.tidy(done).catch(done);
+    this.dropped.tidy();
   }
 
   unpin(segment: LiveSegment): void {
@@ -363,52 +343,11 @@ export class View {
     }
   }
 
-  /** What a dropped segment leaves to do: nobody waits for it, so it lets others run in between. */
-  private async tidy(done: () => void): Promise<void> {
-    while (this.mustTidy) {
-      this.mustTidy = false;
-      for (let changes = this.dropped[0]; changes !== undefined; changes = this.dropped[0]) {
-        for (const [key, change] of changes) {
-          if (this.latestChange(key) === undefined && this.droppedChange(key) === change) this.keepWarm(key, change);
-          const turn = this.breathe();
-          if (turn) await turn;
-          if (this.dropped[0] !== changes) break; // All was dropped meanwhile.
-        }
-        if (this.dropped[0] === changes) this.dropped.shift();
-      }
-      for (const { overlay } of [...this.segments]) {
-        for (const change of overlay.changes.values()) {
-          cutChain(change, this.checkpointVersion);
-          const turn = this.breathe();
-          if (turn) await turn;
-        }
-      }
-    }
-    done();
-  }
-
-  /** A promise when it is time to let others run. Small stores are done before the clock is asked. */
-  private breathe(): Promise<void> | undefined {
-    this.tidySteps += 1;
-    if (this.tidySteps % tidyStepsMax !== 0) return undefined;
-    this.pace ??= new Pace(this.files.port);
-    return this.pace.breathe();
-  }
-
-  /** The change of a key in a segment that was dropped, as long as the cache may hold an older state. */
-  private droppedChange(key: string): KeyChange | undefined {
-    for (let index = this.dropped.length - 1; index >= 0; index -= 1) {
-      const change = this.dropped[index]?.get(key);
-      if (change) return change;
-    }
-    return undefined;
-  }
-
   /**
    * From now on this key is read from its file. An entry that was put is as current as before and stays, within the
    * cache's limit; what the cache holds of any older version must go.
    */
-  private keepWarm(key: string, change: KeyChange): void {
+  keepWarm(key: string, change: KeyChange): void {
     if ((this.cache.peekVersion(key) ?? 0) >= change.version) return;
     this.cache.delete(key);
     // One that was never read may turn out to be unusable: that is for its reader to hear.
@@ -451,8 +390,7 @@ export class View {
 
   /** P4: of a segment that was dropped just now, the cache may hold an older state still. */
   private forgetDropped(key: string): void {
-    if (this.dropped.length === 0) return;
-    const change = this.droppedChange(key);
+    const change = this.dropped.changeOf(key);
     if (change) this.keepWarm(key, change);
   }
 
@@ -549,7 +487,7 @@ export class View {
   dropAll(): void {
     for (const segment of this.segments) this.retire(segment);
     this.segments = [];
-    this.dropped = [];
+    this.dropped.clear();
     this.last = originStamp;
     this.cache.clear();
   }
