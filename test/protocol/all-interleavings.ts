@@ -1,35 +1,41 @@
 /**
- * `npm run interleavings -- [--switches 3] [--only PAIR]`: every schedule of at most so many context switches of each pair,
- * in two processes that share the first switches between them. Prints the number of schedules; ends with 1 at the first
+ * `npm run interleavings -- [--switches 3] [--only PAIR] [--everywhere]`: every schedule of at most so many context
+ * switches of each pair, in two processes that share the first switches between them. Pairs with a migration or a
+ * rollback, which make hundreds of calls, are switched where it matters most - names, locks, appends -, and with
+ * `--everywhere` before every call that others can notice. Prints the number of schedules; ends with 1 at the first
  * schedule that breaks a promise, whose line replays it.
  */
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { Step } from "../sim/scheduler.js";
-import { openInEverySchedule } from "../unit/migrate/interleaved-openings.js";
-import { rollbackPairs, runRollbackPair } from "../unit/migrate/rollback-pairs.js";
+import { type IsSwitchPoint, touchesWhatOthersSee } from "../sim/switch-points.js";
+import { openBesideOldGatewayInEverySchedule, openInEverySchedule } from "../unit/migrate/interleaved-openings.js";
+import { migrationPairs, runMigrationPair } from "../unit/migrate/migration-pairs.js";
 import { pairs as protocolPairs, runPair } from "./pairs.js";
-
-type IsSwitchPoint = (step: Step, number: number, result: { replay: string }) => boolean;
 
 interface Pair {
   readonly name: string;
   /** Runs every schedule whose switches lie at chosen points; says how many there were. */
-  readonly run: (switchesMax: number, isChosen: IsSwitchPoint) => Promise<number>;
+  readonly run: (switchesMax: number, isChosen: IsSwitchPoint, isPoint?: IsSwitchPoint) => Promise<number>;
 }
 
 const pairs: readonly Pair[] = [
   ...protocolPairs.map((pair) => ({ name: pair.name, run: runPair.bind(undefined, pair) })),
   { name: "migration and migration", run: openInEverySchedule },
-  ...rollbackPairs.map((pair) => ({ name: pair.name, run: runRollbackPair.bind(undefined, pair) })),
+  { name: "migration and an old gateway", run: openBesideOldGatewayInEverySchedule },
+  ...migrationPairs.map((pair) => ({ name: pair.name, run: runMigrationPair.bind(undefined, pair) })),
 ];
 
 const processes = 2;
 
 const { values } = parseArgs({
-  options: { switches: { type: "string", default: "3" }, only: { type: "string" }, part: { type: "string" } },
+  options: {
+    switches: { type: "string", default: "3" },
+    only: { type: "string" },
+    everywhere: { type: "boolean", default: false },
+    part: { type: "string" },
+  },
 });
 const switchesMax = Number(values.switches);
 const chosen = pairs.filter(({ name }) => values.only === undefined || name.includes(values.only));
@@ -53,16 +59,18 @@ async function runWhole(pair: Pair): Promise<void> {
 /** The schedules whose first switch is one of this part; the one without a switch is run by each. */
 function runPart(pair: Pair, part: number): Promise<number> {
   let first = 0;
-  return pair.run(switchesMax, (_step, _number, { replay }) => {
+  const isOfThisPart: IsSwitchPoint = (_step, _number, { replay }) => {
     if (replay.includes(">")) return true;
     first += 1;
     return first % processes === part;
-  });
+  };
+  return pair.run(switchesMax, isOfThisPart, values.everywhere ? touchesWhatOthersSee : undefined);
 }
 
 function startPart(pair: Pair, part: number): Promise<number | undefined> {
   const program = fileURLToPath(import.meta.url);
   const parameters = [program, "--switches", String(switchesMax), "--only", pair.name, "--part", String(part)];
+  if (values.everywhere) parameters.push("--everywhere");
   const child = spawn(process.execPath, parameters, { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((resolve) => {
     let text = "";

@@ -8,13 +8,8 @@ import assert from "node:assert/strict";
 import type { SimulatedMachine } from "../sim/machine.js";
 import { SeededRandom } from "../sim/random.js";
 import type { Schedule } from "../sim/schedule.js";
-import {
-  enumerateSchedules,
-  type InterleavedResult,
-  type ProgramSpec,
-  runInterleaved,
-  type Step,
-} from "../sim/scheduler.js";
+import { enumerateSchedules, type InterleavedResult, type ProgramSpec, runInterleaved } from "../sim/scheduler.js";
+import { type IsSwitchPoint, touchesWhatOthersSee } from "../sim/switch-points.js";
 import { assertHistory } from "./history.js";
 import type { HistoryEvent, Script } from "./programs.js";
 import { commitPatch, commitPut, makeMachine, put, request, segmentPath, start } from "./simulated-store.js";
@@ -24,19 +19,6 @@ const module = new URL("./programs.js", import.meta.url);
 function program(script: Script, more: Partial<ProgramSpec> = {}): ProgramSpec {
   return { module, export: "runScript", argument: script, ...more };
 }
-
-/** Steps at which a switch can matter: those that touch the journal, the manifest, entry files, or a lock. */
-const boring = new Set([
-  "openRoot",
-  "openDirectory",
-  "closeDirectory",
-  "statDirectory",
-  "close",
-  "setMode",
-  "record",
-  "wait",
-  "start",
-]);
 
 export interface Pair {
   readonly name: string;
@@ -61,7 +43,7 @@ export const pairs: readonly Pair[] = [
       options: small,
       leaveOpen: true,
     },
-    stride: 8,
+    stride: 80,
   },
   {
     name: "checkpoint against append",
@@ -74,7 +56,7 @@ export const pairs: readonly Pair[] = [
       ],
       leaveOpen: true,
     },
-    stride: 8,
+    stride: 60,
   },
   {
     name: "recovery against recovery",
@@ -87,18 +69,15 @@ export const pairs: readonly Pair[] = [
       leaveOpen: true,
     },
     prepare: leaveTornJournal,
-    stride: 8,
+    stride: 24,
   },
   {
     name: "scan against checkpoint",
     first: { calls: [["scan"]], leaveOpen: true },
     second: { calls: [["put", "a", 2], ["remove", "b"], ["checkpoint"]], leaveOpen: true },
-    stride: 8,
+    stride: 20,
   },
 ];
-
-/** Which step may be followed by a switch, given the schedule that led to it. */
-export type IsSwitchPoint = (step: Step, number: number, result: { readonly replay: string }) => boolean;
 
 /** Runs every schedule of at most `switchesMax` switches at the steps that matter and that `isChosen`; counts them. */
 export async function runPair(pair: Pair, switchesMax: number, isChosen: IsSwitchPoint): Promise<number> {
@@ -123,7 +102,7 @@ export async function runPair(pair: Pair, switchesMax: number, isChosen: IsSwitc
     return result;
   };
   const isSwitchPoint: IsSwitchPoint = (step, number, result) =>
-    !boring.has(step.method) && isChosen(step, number, result);
+    touchesWhatOthersSee(step) && isChosen(step, number, result);
   for await (const _ of enumerateSchedules(run, switchesMax, isSwitchPoint));
   return runs;
 }

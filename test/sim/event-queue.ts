@@ -46,9 +46,22 @@ export class EventQueue {
 
   /** Takes the next event, if there is one that is due by then. It moves the clock to it, but never back. */
   take(untilMicros = Number.POSITIVE_INFINITY): Event | undefined {
+    return this.#takeFirst((event) => event.dueMicros <= untilMicros);
+  }
+
+  /** Takes the next of the events that keep this process alive, also before earlier ones of others. */
+  takeOf(owner: object): Event | undefined {
+    return this.#takeFirst((event) => event.owner === owner && event.keepsAlive);
+  }
+
+  keepsAlive(owner: object): boolean {
+    return this.#events.some((event) => event.owner === owner && event.keepsAlive);
+  }
+
+  #takeFirst(isWanted: (event: Event) => boolean): Event | undefined {
     let best: Event | undefined;
     for (const event of this.#events) {
-      if (event.dueMicros <= untilMicros && (best === undefined || isBefore(event, best))) best = event;
+      if (isWanted(event) && (best === undefined || isBefore(event, best))) best = event;
     }
     if (best === undefined) return undefined;
     this.cancel(best);

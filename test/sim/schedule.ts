@@ -18,6 +18,11 @@ export interface Decision {
   readonly current: number;
   /** Who could run now; never empty. */
   readonly runnable: readonly number[];
+  /**
+   * Who waits for a sync or a time that may well be over: choosing one lets so much time pass first. Everybody else was
+   * slow meanwhile.
+   */
+  readonly wakeable: readonly number[];
   /** True when the one who ran last has begun to wait, whether or not it could go on already. */
   readonly currentWaits: boolean;
   /** The call that a process makes when it runs next, always the same object for one call; undefined when it ended. */
@@ -48,9 +53,9 @@ export function randomSchedule(seed: number, switchProbability = 0.3): Schedule 
     begin: () => {
       const random = new SeededRandom(seed);
       return (decision) => {
-        const { current, runnable, currentWaits } = decision;
+        const { current, runnable, wakeable, currentWaits } = decision;
         if (!currentWaits && runnable.includes(current) && !random.chance(switchProbability)) return current;
-        return random.pick(runnable);
+        return random.pick([...runnable, ...wakeable]);
       };
     },
   };
@@ -63,7 +68,9 @@ export function switchesSchedule(switches: readonly Switch[]): Schedule {
       const at = new Map(switches);
       return (decision) => {
         const wanted = at.get(decision.step);
-        return wanted !== undefined && decision.runnable.includes(wanted) ? wanted : withoutInterruption(decision);
+        if (wanted === undefined) return withoutInterruption(decision);
+        const isPossible = decision.runnable.includes(wanted) || decision.wakeable.includes(wanted);
+        return isPossible ? wanted : withoutInterruption(decision);
       };
     },
   };

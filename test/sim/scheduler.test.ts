@@ -169,6 +169,20 @@ test("what was recorded as acknowledged survives a power loss at every step", as
   );
 });
 
+test("a process whose sync is under way can be back before any call of another one, however quick that is", async () => {
+  const between = new Set<number>();
+  // Two switches: its program syncs twice.
+  const schedules = enumerateSchedules(
+    (schedule) => run([program("appender", { lines: 1 }), program("racyCounter")], schedule),
+    2,
+  );
+  for await (const { result } of schedules) {
+    const acknowledged = result.events[0]!.step;
+    between.add(result.steps.filter(({ process }, step) => process === 1 && step < acknowledged).length);
+  }
+  assert.ok(between.size > 4, `of the other's calls came first: ${[...between]}`);
+});
+
 test("a process that is killed while it holds a lock lets others go on", async () => {
   const programs = [program("holder", undefined, { killAtCall: 6 }), program("waiter")];
   const result = await run(programs, randomSchedule(3));

@@ -206,15 +206,21 @@ class InterleavedRun {
       if (step >= stepsMax) throw new Error(`no end after ${step} steps:\n${this.#lastSteps()}`);
       const currentWaits = isWaiting(this.#slots[current]?.question);
       const pending = (process: number) => this.#slots[process]?.question;
-      const decision = { step, current, runnable, currentWaits, pending };
+      const { events } = this.#options.machine;
+      const wakeable = living
+        .filter((slot) => !canRun(slot) && events.keepsAlive(slot.process))
+        .map(({ index }) => index);
+      const decision = { step, current, runnable, wakeable, currentWaits, pending };
       const chosen = choose(decision);
       if (chosen === nobody) {
         this.#letTimePass();
         continue;
       }
+      const slot = this.#slots[chosen]!;
+      while (!canRun(slot)) events.takeOf(slot.process)!.run();
       if (chosen !== withoutInterruption(decision)) this.#switches.push([step, chosen]);
       current = chosen;
-      this.#step(this.#slots[chosen]!, runnable);
+      this.#step(slot, [...runnable, ...wakeable]);
     }
   }
 
@@ -240,13 +246,13 @@ class InterleavedRun {
   }
 
   /** Makes the call that the process asks for, and lets it run to its next call. */
-  #step(slot: Slot, runnable: readonly number[]): void {
+  #step(slot: Slot, candidates: readonly number[]): void {
     const question = slot.question!;
     const step: Step = {
       process: slot.index,
       method: question.method,
       path: question.path,
-      others: runnable.filter((index) => index !== slot.index),
+      others: candidates.filter((index) => index !== slot.index),
       isShared: !privateMethods.has(question.method),
     };
     this.#steps.push(step);

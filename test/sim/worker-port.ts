@@ -90,7 +90,8 @@ export class WorkerPort implements Port {
   }
 
   list(directory: Directory, entriesMax: number): DirectoryEntry[] {
-    return this.ask("list", [idOf(directory), entriesMax]) as DirectoryEntry[];
+    // JSON has no infinity.
+    return this.ask("list", [idOf(directory), Math.min(entriesMax, Number.MAX_SAFE_INTEGER)]) as DirectoryEntry[];
   }
 
   *listInBatches(directory: Directory, batchSize: number): Iterable<DirectoryEntry[]> {

@@ -1,14 +1,21 @@
-/** Openings of one legacy store at the same time, and what must hold afterwards, for any schedule. */
+/**
+ * Openings of one legacy store at the same time, also beside an old gateway that writes it, and what must hold
+ * afterwards, for any schedule.
+ */
 
 import assert from "node:assert/strict";
 import { SimulatedMachine } from "../../sim/machine.js";
 import type { Schedule } from "../../sim/schedule.js";
-import { enumerateSchedules, type ProgramSpec, runInterleaved, type Step } from "../../sim/scheduler.js";
+import { enumerateSchedules, type InterleavedResult, type ProgramSpec, runInterleaved } from "../../sim/scheduler.js";
+import type { IsSwitchPoint } from "../../sim/switch-points.js";
 import { legacyPath, legacyText } from "./interleaved-programs.js";
 import { locationOf, openAndReadAll } from "./support.js";
 
-export const module = new URL("./interleaved-programs.js", import.meta.url);
+const module = new URL("./interleaved-programs.js", import.meta.url);
 export const opener = (more: Partial<ProgramSpec> = {}): ProgramSpec => ({ module, export: "opener", ...more });
+
+/** It replaces the file three times, knowing nothing of us. */
+export const oldGateway: ProgramSpec = { module, export: "oldGateway", argument: { writes: 3 } };
 
 export function makeMachine(): SimulatedMachine {
   const machine = new SimulatedMachine({ seed: 2 });
@@ -47,18 +54,64 @@ export async function openTogether(programs: readonly ProgramSpec[], schedule: S
   return result;
 }
 
-/** Where it matters who comes first: looks at names, changes of names, locks. */
-const decisive = ["rename", "statName", "tryLock", "unlock", "openDirectory", "makeDirectory"];
+/** What the old gateway wrote last is in the store or kept as a file, and what an opener was told is in the store. */
+export async function openBesideOldGateway(programs: readonly ProgramSpec[], schedule: Schedule) {
+  const machine = makeMachine();
+  const result = await runInterleaved<string[], string>({ machine, programs, schedule });
+  const where = `replay: ${result.replay}`;
+  for (const outcome of result.outcomes) {
+    if (outcome.status === "failed") assert.match(outcome.error.message, /keeps changing/, where);
+  }
+  const sessions = await sessionsIn(machine);
+  const inStore = JSON.stringify({ main: sessions.get("main"), other: sessions.get("other") });
+  const gateway = programs.indexOf(oldGateway);
+  const last = result.events.findLast(({ process }) => process === gateway)?.event;
+  assert.ok([inStore, ...originalsIn(machine)].includes(last as string), `${where}: ${last} is kept`);
+  for (const { event, process } of result.events) {
+    if (process !== gateway) assert.deepEqual(sessions.get(event), { by: event }, where);
+  }
+  return result;
+}
 
-/** Two openings, in every schedule of at most so many switches where they matter; says how many there were. */
-export async function openInEverySchedule(
+/** Two openings, in every schedule of at most so many switches at such points; says how many there were. */
+export function openInEverySchedule(
   switchesMax: number,
-  isChosen: (step: Step, number: number, result: { replay: string }) => boolean = () => true,
+  isChosen?: IsSwitchPoint,
+  isPoint?: IsSwitchPoint,
+): Promise<number> {
+  return inEverySchedule((schedule) => openTogether([opener(), opener()], schedule), switchesMax, isChosen, isPoint);
+}
+
+/** The same for an opening beside an old gateway, whoever begins. */
+export async function openBesideOldGatewayInEverySchedule(
+  switchesMax: number,
+  isChosen?: IsSwitchPoint,
+  isPoint?: IsSwitchPoint,
 ): Promise<number> {
   let runs = 0;
-  const run = (schedule: Schedule) => openTogether([opener(), opener()], schedule);
-  const isPoint: typeof isChosen = (step, number, result) =>
-    decisive.includes(step.method) && isChosen(step, number, result);
-  for await (const _ of enumerateSchedules(run, switchesMax, isPoint)) runs += 1;
+  for (const programs of [
+    [opener(), oldGateway],
+    [oldGateway, opener()],
+  ]) {
+    const run = (schedule: Schedule) => openBesideOldGateway(programs, schedule);
+    runs += await inEverySchedule(run, switchesMax, isChosen, isPoint);
+  }
   return runs;
 }
+
+async function inEverySchedule(
+  run: (schedule: Schedule) => Promise<InterleavedResult>,
+  switchesMax: number,
+  isChosen: IsSwitchPoint = () => true,
+  isPoint: IsSwitchPoint = isDecisive,
+): Promise<number> {
+  let runs = 0;
+  const isBoth: IsSwitchPoint = (...step) => isPoint(...step) && isChosen(...step);
+  for await (const _ of enumerateSchedules(run, switchesMax, isBoth)) runs += 1;
+  return runs;
+}
+
+/** Where it matters most who comes first: looks at names, changes of names, locks. */
+const decisiveMethods = ["rename", "statName", "tryLock", "unlock", "openDirectory", "makeDirectory"];
+
+const isDecisive: IsSwitchPoint = ({ method }) => decisiveMethods.includes(method);

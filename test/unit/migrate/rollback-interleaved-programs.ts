@@ -1,4 +1,4 @@
-/** Programs that rollback-pairs.ts runs as simulated processes. */
+/** Programs that migration-pairs.ts runs as simulated processes. */
 
 import type { Backend } from "../../../src/contract.js";
 import { SessionStoreError } from "../../../src/errors.js";

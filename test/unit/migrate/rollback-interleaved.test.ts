@@ -1,40 +1,40 @@
 /**
- * A rollback beside processes that open, write, write out and roll back the same store, interleaved at port calls.
- * rollback-interleavings.ts runs what is only sampled here.
+ * A rollback, or a migration, beside processes that open, write, write out and roll back the same store, interleaved at
+ * port calls. `npm run interleavings` runs what is only sampled here.
  */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SeededRandom } from "../../sim/random.js";
 import { randomSchedule } from "../../sim/schedule.js";
+import type { IsSwitchPoint } from "../../sim/switch-points.js";
 import {
   gateway,
-  type IsSwitchPoint,
-  type RollbackPair,
-  rollbackPairs,
+  type MigrationPair,
+  migrationPairs,
   roller,
-  runRollbackPair,
-  runRollbackPrograms,
-} from "./rollback-pairs.js";
+  runMigrationPair,
+  runMigrationPrograms,
+} from "./migration-pairs.js";
 
-for (const pair of rollbackPairs) {
+for (const pair of migrationPairs) {
   test(`every schedule of one context switch, and a sample of two: ${pair.name}`, async () => {
     let points = 0;
     const isSampled: IsSwitchPoint = (_step, _number, { replay }) =>
       !replay.includes(">") || ++points % pair.stride === 0;
-    const runs = await runRollbackPair(pair, 2, isSampled);
+    const runs = await runMigrationPair(pair, 2, isSampled);
     assert.ok(runs > 30, `only ${runs} schedules`);
   });
 }
 
 test("with random switches, one of three processes killed on the way, nothing acknowledged is lost", async () => {
-  const { machine, sessions } = rollbackPairs[0] as RollbackPair;
+  const { machine, sessions } = migrationPairs[0] as MigrationPair;
   let fenced = 0;
   for (let seed = 1; seed <= 40; seed += 1) {
     const random = new SeededRandom(seed);
     const killed = { ...roller, killAtCall: 1 + random.below(250), tear: random.chance(0.5) };
     const programs = [killed, gateway(8), random.chance(0.5) ? roller : gateway(3)];
-    const result = await runRollbackPrograms({ machine, sessions, programs }, randomSchedule(seed));
+    const result = await runMigrationPrograms({ machine, sessions, programs }, randomSchedule(seed));
     for (const outcome of result.outcomes)
       if (outcome.status === "returned" && typeof outcome.value === "number") fenced += outcome.value;
   }

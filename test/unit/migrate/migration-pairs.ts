@@ -1,7 +1,6 @@
 /**
- * Rollback beside something else, as pairs of programs with what must hold afterwards, for any schedule: a sample of
- * schedules in rollback-interleaved.test.ts, all of
- * them by rollback-interleavings.ts.
+ * Migration and rollback beside something else, as pairs of programs with what must hold afterwards, for any schedule: a
+ * sample of schedules in rollback-interleaved.test.ts, all of them by `npm run interleavings`.
  */
 
 import assert from "node:assert/strict";
@@ -9,13 +8,8 @@ import type { MigrationResult } from "../../../src/migrate/migrate.js";
 import type { RollbackResult } from "../../../src/migrate/rollback.js";
 import type { SimulatedMachine } from "../../sim/machine.js";
 import type { Schedule } from "../../sim/schedule.js";
-import {
-  enumerateSchedules,
-  type InterleavedResult,
-  type ProgramSpec,
-  runInterleaved,
-  type Step,
-} from "../../sim/scheduler.js";
+import { enumerateSchedules, type InterleavedResult, type ProgramSpec, runInterleaved } from "../../sim/scheduler.js";
+import type { IsSwitchPoint } from "../../sim/switch-points.js";
 import {
   expectedText,
   inOrder,
@@ -31,7 +25,7 @@ import { openAndReadAll } from "./support.js";
 const module = new URL("./rollback-interleaved-programs.js", import.meta.url);
 export const roller: ProgramSpec = { module, export: "roller" };
 
-export interface RollbackPair {
+export interface MigrationPair {
   readonly name: string;
   readonly programs: readonly [ProgramSpec, ProgramSpec];
   readonly machine: () => Promise<SimulatedMachine>;
@@ -51,20 +45,21 @@ export function gateway(commits: number): ProgramSpec {
   return { module, export: "gateway", argument: { commits } };
 }
 
-export const rollbackPairs: readonly RollbackPair[] = [
-  { name: "rollback and open", programs: [roller, reader], ...changed, stride: 4 },
+export const migrationPairs: readonly MigrationPair[] = [
+  { name: "rollback and open", programs: [roller, reader], ...changed, stride: 12 },
   // What was rolled back looks exactly like what was migrated: it must not be taken for it.
-  { name: "rollback and open of an unchanged store", programs: [roller, reader], ...unchanged, stride: 2 },
-  { name: "rollback and append", programs: [roller, gateway(2)], ...changed, stride: 4 },
+  { name: "rollback and open of an unchanged store", programs: [roller, reader], ...unchanged, stride: 16 },
+  { name: "rollback and append", programs: [roller, gateway(2)], ...changed, stride: 16 },
   { name: "rollback and rollback", programs: [roller, roller], ...changed, stride: 8 },
   { name: "rollback and migration", programs: [roller, migrator], ...changed, stride: 8 },
+  { name: "migration and append", programs: [migrator, gateway(2)], ...legacy, stride: 40 },
   {
     name: "migration and the single file",
     programs: [migrator, { module, export: "fileGateway", argument: { commits: 2 } }],
     ...legacy,
-    stride: 1,
+    stride: 40,
   },
-  { name: "rollback and checkpoint", programs: [roller, { module, export: "checkpointer" }], ...changed, stride: 4 },
+  { name: "rollback and checkpoint", programs: [roller, { module, export: "checkpointer" }], ...changed, stride: 16 },
 ];
 
 function once(make: () => Promise<SimulatedMachine>): () => Promise<SimulatedMachine> {
@@ -75,27 +70,25 @@ function once(make: () => Promise<SimulatedMachine>): () => Promise<SimulatedMac
   };
 }
 
-export type IsSwitchPoint = (step: Step, number: number, result: { replay: string }) => boolean;
-
-/** Runs the schedules of at most so many switches where they matter, whoever begins; says how many there were. */
-export async function runRollbackPair(
-  pair: RollbackPair,
+/** Runs the schedules of at most so many switches at such points, whoever begins; says how many there were. */
+export async function runMigrationPair(
+  pair: MigrationPair,
   switchesMax: number,
   isChosen: IsSwitchPoint = () => true,
+  isPoint: IsSwitchPoint = isDecisive,
 ): Promise<number> {
   let runs = 0;
   for (const programs of [pair.programs, [...pair.programs].reverse()]) {
-    const run = (schedule: Schedule) => runRollbackPrograms({ ...pair, programs }, schedule);
-    const isPoint: typeof isChosen = (step, number, result) =>
-      decisiveMethods.has(step.method) && isChosen(step, number, result);
-    for await (const _ of enumerateSchedules(run, switchesMax, isPoint)) runs += 1;
+    const run = (schedule: Schedule) => runMigrationPrograms({ ...pair, programs }, schedule);
+    const isBoth: IsSwitchPoint = (...step) => isPoint(...step) && isChosen(...step);
+    for await (const _ of enumerateSchedules(run, switchesMax, isBoth)) runs += 1;
   }
   return runs;
 }
 
 /** Runs programs on a store, and checks what is left. */
-export async function runRollbackPrograms(
-  given: Pick<RollbackPair, "machine" | "sessions"> & { readonly programs: readonly ProgramSpec[] },
+export async function runMigrationPrograms(
+  given: Pick<MigrationPair, "machine" | "sessions"> & { readonly programs: readonly ProgramSpec[] },
   schedule: Schedule,
 ): Promise<InterleavedResult<unknown, string>> {
   const { programs } = given;
@@ -137,7 +130,7 @@ async function checkLeft(
   assert.deepEqual(machine.misuses, [], where);
 }
 
-/** Where it matters who comes first: changes of names, locks, what is appended and cut. */
+/** Where it matters most who comes first: changes of names, locks, what is appended and cut. */
 const decisiveMethods = new Set([
   "openRoot",
   "rename",
@@ -148,3 +141,5 @@ const decisiveMethods = new Set([
   "openDirectory",
   "unlink",
 ]);
+
+const isDecisive: IsSwitchPoint = ({ method }) => decisiveMethods.has(method);
