@@ -23,7 +23,7 @@ const allRows: readonly Row[] = [
     name: "crash-states",
     faults: "F1 F2 F3",
     about: "kill, torn append and power loss at every port call, also inside recovery",
-    share: 4.6,
+    share: 5.2,
     run: async (seed) => (await import("./crash-states.js")).runCrashCase(seed),
   },
   {
@@ -51,7 +51,7 @@ const allRows: readonly Row[] = [
     name: "bytes",
     faults: "F11 F12 F13",
     about: "spoilt journals, entries, manifests and legacy files, recovered twice over",
-    share: 3.6,
+    share: 3.3,
     run: runBytesCase,
   },
   {
@@ -87,7 +87,7 @@ const allRows: readonly Row[] = [
     name: "kill-storms",
     faults: "F9 F10 F19",
     about: "2, 4 or 8 real writers, killed and stopped at any moment",
-    share: 8.2,
+    share: 7.8,
     run: runStormCase,
   },
   {
@@ -95,7 +95,7 @@ const allRows: readonly Row[] = [
     faults: "F14",
     about:
       "recorded histories of 2 to 8 processes on the directory, json and memory backends, checked for linearizability and dense versions",
-    share: 2.3,
+    share: 2.2,
     run: runHistoriesCase,
   },
 ];
