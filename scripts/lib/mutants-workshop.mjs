@@ -86,16 +86,20 @@ async function findHealthProblem(bench, suite, test, timeoutMs) {
 
 /** The text with the one place replaced; `undefined` unless it is there exactly once. */
 export function mutate(text, { find, replace }) {
-  const pattern = new RegExp(
-    find
-      .trim()
-      .split(/\s+/)
-      .map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
-      .join("\\s+"),
-    "g",
-  );
-  if ([...text.matchAll(pattern)].length !== 1) return undefined;
-  return text.replace(pattern, () => replace);
+  const place = findOnce(text, find);
+  return place && text.slice(0, place.from) + replace + text.slice(place.to);
+}
+
+/** Where the text is, from and to; `undefined` unless it is there exactly once. White space fits any white space. */
+export function findOnce(text, find) {
+  const pattern = find
+    .trim()
+    .split(/\s+/)
+    .map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
+    .join("\\s+");
+  const [place, second] = text.matchAll(new RegExp(pattern, "g"));
+  if (place === undefined || second !== undefined) return undefined;
+  return { from: place.index, to: place.index + place[0].length };
 }
 
 const running = new Set();

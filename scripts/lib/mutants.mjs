@@ -12,8 +12,12 @@ import { checkpointMutants } from "./mutants-checkpoint.mjs";
 import { commitMutants } from "./mutants-commit.mjs";
 import { createMutants } from "./mutants-create.mjs";
 import { fsMutants } from "./mutants-fs.mjs";
+import { indexMutants } from "./mutants-index.mjs";
 import { journalMutants } from "./mutants-journal.mjs";
+import { jsonMutants } from "./mutants-json.mjs";
 import { limitMutants } from "./mutants-limits.mjs";
+import { openclawMutants } from "./mutants-openclaw.mjs";
+import { postgresMutants } from "./mutants-postgres.mjs";
 import { readMutants } from "./mutants-read.mjs";
 import { repairMutants } from "./mutants-repair.mjs";
 import { rollbackMutants } from "./mutants-rollback.mjs";
@@ -33,5 +37,9 @@ export function allMutants() {
     ...limitMutants,
     ...trashMutants,
     ...transferMutants,
+    ...indexMutants,
+    ...jsonMutants,
+    ...openclawMutants,
+    ...postgresMutants,
   ];
 }

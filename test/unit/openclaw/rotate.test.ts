@@ -137,3 +137,23 @@ test("a crash at any call leaves the sessions in the store file, and no half bac
   }
   assert.fail("it never ran clean");
 });
+
+// Fails without the sync of the copy, and without the sync of the folder.
+test("a copy is on the disk when the rotation says so, and under its name only when it is whole", {
+  skip,
+}, async () => {
+  const text = "x".repeat(500);
+  const machine = new SimulatedMachine({ fileSystem: "weak" });
+  machine.makeDirectory("/d");
+  machine.writeFile(storePath, text);
+  assert.equal(await rotate(machine), true);
+  let images = 0;
+  for (const image of machine.powerLossImages(50)) {
+    assert.deepEqual(
+      backupsOf(image).map((name) => image.readText(name)),
+      [text],
+    );
+    images += 1;
+  }
+  assert.ok(images > 1, "nothing was pending: the record of the rotations is not synced");
+});

@@ -15,7 +15,10 @@ import {
 import os from "node:os";
 import path from "node:path";
 import test, { type TestContext } from "node:test";
+import { setAmbientPort } from "../../../src/openclaw/ambient.js";
 import * as openclaw from "../../../src/openclaw/index.js";
+import { InterceptedPort, type PortCall } from "../../sim/intercepted-port.js";
+import { SimulatedMachine } from "../../sim/machine.js";
 
 function temporaryFolder(context: TestContext): string {
   const folder = mkdtempSync(path.join(os.tmpdir(), "sessiondir-json-"));
@@ -128,4 +131,30 @@ test("a legacy store may be JSON5; what holds no object is not ok", (context) =>
   assert.equal(openclaw.readSessionStoreJson5(file).ok, false);
   assert.equal(openclaw.getFileStatSnapshot(file)?.sizeBytes, 2);
   assert.equal(openclaw.getFileStatSnapshot(`${file}.none`), undefined);
+});
+
+// Fails without the sync of the temporary file, and without the sync of the folder.
+test("after a power cut at any call the file has the old text or the new one, and the new one once that was said", {
+  skip: process.platform === "win32" && "skipped: needs posix paths",
+}, async (context) => {
+  const machine = new SimulatedMachine({ fileSystem: "weak" });
+  machine.makeDirectory("/d");
+  machine.writeFile("/d/x.json", "old");
+  const seen = new Set<string>();
+  const look = () => {
+    for (const image of machine.powerLossImages(30)) seen.add(image.readText("/d/x.json"));
+  };
+  class LookingPort extends InterceptedPort {
+    protected override intercept<T>(_call: PortCall, proceed: () => T): T {
+      look();
+      return proceed();
+    }
+  }
+  setAmbientPort(new LookingPort(machine.process()));
+  context.after(() => setAmbientPort(undefined));
+  await machine.settle(openclaw.writeTextAtomic("/d/x.json", "new"));
+  assert.deepEqual([...seen].sort(), ["new", "old"]);
+  seen.clear();
+  look();
+  assert.deepEqual([...seen], ["new"]);
 });

@@ -4,13 +4,17 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import { setAmbientPort } from "../../../src/openclaw/ambient.js";
 import {
   autoMigrateLegacyState,
   detectLegacyStateMigrations,
+  type LegacyStateDetection,
   loadSessionStore,
   runLegacyStateMigrations,
   type SessionEntry,
 } from "../../../src/openclaw/index.js";
+import { InterceptedPort, type PortCall } from "../../sim/intercepted-port.js";
+import { SimulatedMachine } from "../../sim/machine.js";
 import { makePlace } from "./store-support.js";
 
 interface State {
@@ -180,4 +184,46 @@ test("autoMigrateLegacyState does all of it and the keys of every store, logs it
   const second = await autoMigrateLegacyState({ cfg, env, log });
   assert.deepEqual(second, { migrated: false, skipped: false, changes: [], warnings: [] });
   assert.equal(lines.length, 1);
+});
+
+// Fails without either sync of `moveFiles`, and when the folder that the file left is synced first: not every file system
+// moves a name from one folder to another in one step, as the simulated one does, and then the file is in neither.
+test("the new name of a transcript that is moved is on the disk before the old one is gone from it", {
+  skip: process.platform === "win32" && "skipped: needs posix paths",
+}, async (context) => {
+  const [legacyDir, targetDir] = ["/s/sessions", "/s/agents/main/sessions"];
+  const machine = new SimulatedMachine({ fileSystem: "weak" });
+  for (const folder of [legacyDir, targetDir]) machine.makeDirectory(folder);
+  machine.writeFile(`${legacyDir}/t.jsonl`, "said");
+  let calls: string[] = [];
+  class NotingPort extends InterceptedPort {
+    protected override intercept<T>({ method, path: at }: PortCall, proceed: () => T): T {
+      if (method === "rename") calls = [];
+      if (method === "syncDirectory") calls.push(at);
+      return proceed();
+    }
+  }
+  setAmbientPort(new NotingPort(machine.process()));
+  context.after(() => setAmbientPort(undefined));
+  const detected: LegacyStateDetection = {
+    targetAgentId: "main",
+    targetMainKey: "main",
+    stateDir: "/s",
+    sessions: {
+      legacyDir,
+      legacyStorePath: `${legacyDir}/sessions.json`,
+      targetDir,
+      targetStorePath: `${targetDir}/sessions.json`,
+      hasLegacy: true,
+      legacyKeys: [],
+    },
+    preview: [],
+  };
+  const { changes, warnings } = await machine.settle(runLegacyStateMigrations({ detected }));
+  assert.deepEqual([changes, warnings], [["Moved t.jsonl → agents/main/sessions"], []]);
+  assert.deepEqual(calls, [targetDir, legacyDir]);
+  for (const image of machine.powerLossImages(20)) {
+    assert.ok(image.exists(`${targetDir}/t.jsonl`));
+    assert.ok(!image.exists(`${legacyDir}/t.jsonl`));
+  }
 });
