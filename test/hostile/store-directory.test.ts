@@ -12,6 +12,8 @@ import { repairStore } from "../../src/backends/directory/repair.js";
 import { openSessionStore } from "../../src/index.js";
 import { errorsOf, findingsOf, type TemporaryPlace, withPlace } from "../process/support/temporary-store.js";
 import { rejectsWith } from "../support/store-reading.js";
+import { foreignUser, kinds, makeEndlessDevice, makeSocket, needsRoot } from "./support/file-kinds.js";
+import { openBelow } from "./support/services.js";
 import {
   type AnyStore,
   contentOf,
@@ -32,6 +34,12 @@ const skip = process.platform === "win32" && "skipped: needs posix links and FIF
 /** Puts something in place of the victim's entry file. */
 type Damage = (file: string, place: TemporaryPlace) => void;
 
+/** What only a superuser can put there. */
+const skips: Record<string, string | false | undefined> = {
+  "a character device": kinds["a character device"]?.skip,
+  "a file of another user": needsRoot,
+};
+
 const replacing =
   (make: Damage): Damage =>
   (file, place) => {
@@ -49,6 +57,9 @@ const withEntry = (entryText: string) =>
 
 const damages: Record<string, Damage> = {
   "a FIFO": replacing(makeFifo),
+  "a socket": replacing(makeSocket),
+  "a character device": replacing(makeEndlessDevice),
+  "a file of another user": (file) => fs.chownSync(file, foreignUser, foreignUser),
   "a link to a file": replacing((file, place) => fs.symlinkSync(entryPath(place, "healthy:0"), file)),
   "a link to a directory": replacing((file, place) => fs.symlinkSync(place.parent, file)),
   "a link to nothing": replacing((file) => fs.symlinkSync("nowhere", file)),
@@ -61,6 +72,8 @@ const damages: Record<string, Damage> = {
   "a sparse file of a terabyte": (file) => fs.truncateSync(file, 2 ** 40),
   "a half-written file": rewriting((text) => text.slice(0, text.length / 2)),
   "an empty file": rewriting(() => ""),
+  "a file with zeros behind it": (file) => fs.appendFileSync(file, new Uint8Array(512)),
+  "a file with other line ends": rewriting((text) => text.replaceAll("\n", "\r\n")),
   "a file of zeros": rewriting((text) => new Uint8Array(text.length)),
   "a file that is not UTF-8": rewriting((text) => Buffer.from(text.replace("must", "m\xfcst"), "latin1")),
   "a file with a byte order mark": rewriting((text) => `\ufeff${text}`),
@@ -73,8 +86,14 @@ const damages: Record<string, Damage> = {
   "an entry that a hand edited": rewriting((text) => text.replace("must not", "MUST NOT")),
 };
 
+/** Those that can be made here. */
+const possible = Object.fromEntries(Object.entries(damages).filter(([what]) => !skips[what]));
+
 for (const [what, damage] of Object.entries(damages)) {
-  test(`${what} in place of an entry costs that session only, and repair keeps it`, { skip, timeout }, async () => {
+  test(`${what} in place of an entry costs that session only, and repair keeps it`, {
+    skip: skip || skips[what] || false,
+    timeout,
+  }, async () => {
     await withPlace(async (place) => {
       await makeStore(place, keepNothing);
       const file = entryPath(place, victimKey);
@@ -98,6 +117,7 @@ for (const [what, damage] of Object.entries(damages)) {
       const foreign = path.join(place.parent, "foreign");
       if (fs.existsSync(foreign)) assert.equal(contentOf(foreign), original);
       await checkRepaired(place);
+      assert.deepEqual(openBelow(place.parent), [], "no descriptor stays open");
     });
   });
 }
@@ -153,12 +173,12 @@ test("all damages at once: every healthy session is served, and each damage is r
 }, async () => {
   await withPlace(async (place) => {
     await makeStore(place, keepNothing);
-    const keys = Object.keys(damages).map((what) => `damaged by ${what.toLowerCase()}`);
+    const keys = Object.keys(possible).map((what) => `damaged by ${what.toLowerCase()}`);
     const making = await openSessionStore<Record<string, unknown>>(place.location, keepNothing);
     for (const key of keys) await making.update(key, () => victimEntry);
     await making.remove(victimKey);
     await making.close();
-    for (const [index, damage] of Object.values(damages).entries()) {
+    for (const [index, damage] of Object.values(possible).entries()) {
       damage(entryPath(place, keys[index] as string), place);
       fs.rmSync(path.join(place.parent, "foreign"), { force: true });
     }
@@ -240,7 +260,7 @@ test("an explicit replacement of a damaged session is possible, and keeps the da
   skip,
   timeout,
 }, async () => {
-  for (const [what, damage] of Object.entries(damages)) {
+  for (const [what, damage] of Object.entries(possible)) {
     await withPlace(async (place) => {
       await makeStore(place, keepNothing);
       const file = entryPath(place, victimKey);
@@ -263,7 +283,7 @@ test("a damaged session that is replaced and removed at once is gone, and the da
   skip,
   timeout,
 }, async () => {
-  for (const [what, damage] of Object.entries(damages)) {
+  for (const [what, damage] of Object.entries(possible)) {
     await withPlace(async (place) => {
       await makeStore(place, keepNothing);
       const file = entryPath(place, victimKey);

@@ -13,6 +13,8 @@ import { repairStore } from "../../src/backends/directory/repair.js";
 import { openSessionStore, type SessionStoreErrorCode } from "../../src/index.js";
 import { findingsOf, type TemporaryPlace, withPlace } from "../process/support/temporary-store.js";
 import { rejectsWith } from "../support/store-reading.js";
+import { type Kind, kindsForDirectories, kindsForFiles, makeOutside, makeSocket } from "./support/file-kinds.js";
+import { openBelow } from "./support/services.js";
 import {
   contentOf,
   digestTree,
@@ -33,17 +35,20 @@ type Make = (at: string, place: TemporaryPlace) => void;
 type Refusal = [make: Make, code: SessionStoreErrorCode, readers: "refuse" | "read"];
 
 /** Moves what is there aside and puts a link to it in its place. */
-const linked: Make = (at) => {
+const linked = (at: string): void => {
   fs.renameSync(at, `${at}.real`);
   fs.symlinkSync(`${path.basename(at)}.real`, at);
 };
 
 const instead =
-  (make: (at: string) => void): Make =>
-  (at) => {
+  (make: Make): Make =>
+  (at, place) => {
     fs.rmSync(at, { recursive: true, force: true });
-    make(at);
+    make(at, place);
   };
+
+/** One of the kinds that a name can be; what links lead to lies in `outside`. */
+const kindInstead = ({ make }: Kind): Make => instead((at, { parent }) => make(at, path.join(parent, "outside")));
 
 const rewritten =
   (rewrite: (manifest: Manifest) => unknown): Make =>
@@ -61,12 +66,22 @@ async function checkRefused(place: TemporaryPlace, [, code, readers]: Refusal): 
   if (readers === "refuse") await rejectsWith(code, reading);
   else await (await reading).close();
   assert.deepEqual(digestTree(place.parent), before, "nothing was touched");
+  assert.deepEqual(openBelow(place.parent), [], "no descriptor stays open");
 }
 
-function refuses(what: string, refusal: Refusal, find: (place: TemporaryPlace) => string): void {
-  test(`${what} is refused as ${refusal[1]}, and nothing is touched`, { skip, timeout }, async () => {
+function refuses(
+  what: string,
+  refusal: Refusal,
+  find: (place: TemporaryPlace) => string,
+  cannotBeMade: string | false = false,
+): void {
+  test(`${what} is refused as ${refusal[1]}, and nothing is touched`, {
+    skip: skip || cannotBeMade,
+    timeout,
+  }, async () => {
     await withPlace(async (place) => {
       await makeStore(place, keepNothing);
+      makeOutside(path.join(place.parent, "outside"));
       refusal[0](find(place), place);
       await checkRefused(place, refusal);
     });
@@ -74,9 +89,7 @@ function refuses(what: string, refusal: Refusal, find: (place: TemporaryPlace) =
 }
 
 const directories: Record<string, Refusal> = {
-  "that is a link": [linked, "unsafe_path", "refuse"],
-  "that is a file": [instead((at) => fs.writeFileSync(at, "")), "unsafe_path", "refuse"],
-  "that is a FIFO": [instead(makeFifo), "unsafe_path", "refuse"],
+  "that is a link to the real one": [linked, "unsafe_path", "refuse"],
   "that is writable by the group": [(at) => fs.chmodSync(at, 0o770), "unsafe_path", "refuse"],
   "that is writable by everybody": [(at) => fs.chmodSync(at, 0o707), "unsafe_path", "refuse"],
 };
@@ -86,34 +99,72 @@ for (const [what, refusal] of Object.entries(directories)) {
     refuses(`a directory ${part}/ ${what}`, refusal, (place) => path.join(place.directory, part));
   }
 }
-
-const locks: Record<string, Make> = {
-  "a link": linked,
-  "a link to nothing": instead((at) => fs.symlinkSync("nowhere", at)),
-  "a directory": instead((at) => fs.mkdirSync(at)),
-  "a FIFO": instead(makeFifo),
-  "a file with a hard link elsewhere": (at) => fs.linkSync(at, `${at}.other`),
-};
-for (const [what, make] of Object.entries(locks)) {
-  // Readers need none of the locks but that of scans.
-  refuses(`a commit lock that is ${what}`, [make, "unsafe_path", "read"], ({ directory }) => `${directory}.lock`);
-  refuses(
-    `a checkpoint lock that is ${what}`,
-    [make, "unsafe_path", "read"],
-    ({ directory }) => `${directory}.checkpoint.lock`,
-  );
-  refuses(`a scan lock that is ${what}`, [make, "unsafe_path", "refuse"], ({ directory }) => `${directory}.scan.lock`);
+for (const [what, kind] of Object.entries(kindsForDirectories)) {
+  const refusal: Refusal = [kindInstead(kind), "unsafe_path", "refuse"];
+  for (const part of ["", "journal", "entries"]) {
+    refuses(
+      `${what} in place of ${part === "" ? "the store" : `${part}/`}`,
+      refusal,
+      ({ directory }) => path.join(directory, part),
+      kind.skip,
+    );
+  }
 }
 
+/** A lock file is never read, so its size says nothing. */
+const { "a sparse file of a terabyte": sparse, ...kindsForLocks } = kindsForFiles;
+const locks: Record<string, Kind> = {
+  ...kindsForLocks,
+  "a link to the real one": { make: linked },
+  "a file with a hard link elsewhere": { make: (at) => fs.linkSync(at, `${at}.other`) },
+};
+for (const [what, kind] of Object.entries(locks)) {
+  const make: Make = what in kindsForLocks ? kindInstead(kind) : (at, { parent }) => kind.make(at, parent);
+  // Readers need none of the locks but that of scans.
+  for (const [lock, readers] of [
+    ["lock", "read"],
+    ["checkpoint.lock", "read"],
+    ["scan.lock", "refuse"],
+  ] as const) {
+    const find = ({ directory }: TemporaryPlace) => `${directory}.${lock}`;
+    refuses(`a *.${lock} that is ${what}`, [make, "unsafe_path", readers], find, kind.skip);
+  }
+}
+
+test("a lock file of a terabyte is a lock file like any other", { skip, timeout }, async () => {
+  await withPlace(async (place) => {
+    await makeStore(place, keepNothing);
+    for (const lock of ["lock", "checkpoint.lock", "scan.lock"]) fs.truncateSync(`${place.directory}.${lock}`, 2 ** 40);
+    const store = await openSessionStore<Record<string, unknown>>(place.location);
+    await store.patch(victimKey, { touched: true });
+    await store.checkpoint();
+    assert.equal((await store.list()).sessions.length, 4);
+    await store.close();
+  });
+});
+
 const manifests: Record<string, Refusal> = {
-  "is a link": [linked, "unsafe_path", "refuse"],
-  "is a link to nothing": [instead((at) => fs.symlinkSync("nowhere", at)), "unsafe_path", "refuse"],
-  "is a FIFO": [instead(makeFifo), "unsafe_path", "refuse"],
-  "is a directory": [instead((at) => fs.mkdirSync(at)), "unsafe_path", "refuse"],
+  "is a link to the real one": [linked, "unsafe_path", "refuse"],
   "is missing": [instead(() => {}), "store_damaged", "refuse"],
   "is empty": [(at) => fs.writeFileSync(at, ""), "store_damaged", "refuse"],
   "is garbage": [(at) => fs.writeFileSync(at, "\x00\xff\x80garbage"), "store_damaged", "refuse"],
   "is not UTF-8": [(at) => fs.writeFileSync(at, Buffer.from([0x7b, 0xff, 0x7d])), "store_damaged", "refuse"],
+  "has zeros behind it": [(at) => fs.appendFileSync(at, new Uint8Array(512)), "store_damaged", "refuse"],
+  "has a byte order mark": [
+    (at) => fs.writeFileSync(at, `\ufeff${fs.readFileSync(at, "utf8")}`),
+    "store_damaged",
+    "refuse",
+  ],
+  "has other line ends": [
+    (at) => fs.writeFileSync(at, fs.readFileSync(at, "utf8").replaceAll("\n", "\r\n")),
+    "store_damaged",
+    "refuse",
+  ],
+  "is JSON of 5,000 levels": [
+    (at) => fs.writeFileSync(at, `${'{"a":'.repeat(5_000)}{}${"}".repeat(5_000)}`),
+    "store_damaged",
+    "refuse",
+  ],
   "is an array": [(at) => fs.writeFileSync(at, "[1, 2]"), "store_damaged", "refuse"],
   "was edited by hand": [
     (at) => fs.writeFileSync(at, fs.readFileSync(at, "utf8").replace('"openclaw"', '"exact"')),
@@ -139,6 +190,16 @@ const manifests: Record<string, Refusal> = {
 };
 for (const [what, refusal] of Object.entries(manifests)) {
   refuses(`a store whose manifest ${what}`, refusal, (place) => path.join(place.directory, "state.json"));
+}
+
+for (const [what, kind] of Object.entries(kindsForLocks)) {
+  const refusal: Refusal = [kindInstead(kind), "unsafe_path", "refuse"];
+  refuses(
+    `${what} in place of the manifest`,
+    refusal,
+    ({ directory }) => path.join(directory, "state.json"),
+    kind.skip,
+  );
 }
 
 test("a manifest of a terabyte is refused without being read", { skip, timeout }, async () => {
@@ -220,6 +281,7 @@ test("a lost manifest is rebuilt by repair, and no session is lost with it", { s
 
 const segments: Record<string, (at: string) => void> = {
   "a FIFO": makeFifo,
+  "a socket": makeSocket,
   "a link": (at) => fs.symlinkSync("/dev/zero", at),
   "a link to itself": (at) => fs.symlinkSync(path.basename(at), at),
   "a directory": (at) => fs.mkdirSync(at),

@@ -71,7 +71,7 @@ function* checkNames(files: StoreFiles): Generator<Finding> {
 }
 
 function* checkTrash(files: StoreFiles): Generator<Finding> {
-  for (const part of [layout.trashName, layout.quarantineName]) {
+  for (const part of [layout.trashName, layout.quarantineName, layout.summaryIndexName]) {
     let directory: Directory | undefined;
     try {
       directory = files.openPartIfExists(part);
