@@ -6,14 +6,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DirectoryBackend } from "../../src/backends/directory/backend.js";
+import { sealDocument } from "../../src/backends/directory/checksum.js";
 import { repairStore } from "../../src/backends/directory/repair.js";
 import { StoreFiles } from "../../src/backends/directory/store-files.js";
 import { readHead, writeHead } from "../../src/backends/directory/summary-index/head.js";
+import { DamagedIndexError } from "../../src/backends/directory/summary-index/row.js";
 import { IndexUpkeep } from "../../src/backends/directory/summary-index/upkeep.js";
 import type { Operation } from "../../src/contract.js";
 import type { Port } from "../../src/fs/port.js";
 import type { SimulatedMachine } from "../sim/machine.js";
 import { SeededRandom } from "../sim/random.js";
+import { SystemError } from "../sim/system-error.js";
 import { assertListsEqualScan, changeIndexFile, indexFiles, queries } from "./list-checks.js";
 import {
   entryFileName,
@@ -21,6 +24,7 @@ import {
   holdBackWhile,
   killBefore,
   location,
+  loseEverythingPending,
   makeMachine,
   openStore,
   put,
@@ -166,6 +170,58 @@ test("a checkpoint adds its sessions, and a list of the next process reads no en
   assert.equal((await machine.settle(reader.backend.stats())).sessions, 149);
 });
 
+// One check of head.ts each: its checksum, its format, its size.
+for (const [what, forge] of Object.entries({
+  "that somebody edited": (text: string) => text.replace('"sessions": 150', '"sessions": 149'),
+  "of another format": (text: string) => forgedHead(text, { formatVersion: 2 }),
+  "that is longer than any head": (text: string) => forgedHead(text, { padding: "x".repeat(1_048_576) }),
+})) {
+  test(`a head ${what} is not believed, neither by a reader nor by a writer`, async () => {
+    const machine = await makeListedMachine();
+    let isChanged = false;
+    changeIndexFile(machine.process("forger"), "head.json", (bytes) => {
+      const forged = Buffer.from(forge(bytes.toString("utf8")));
+      isChanged = !forged.equals(bytes);
+      return forged;
+    });
+    assert.ok(isChanged);
+    const reader = await start(machine, "reader", { readOnly: true });
+    assert.notEqual((await machine.settle(reader.backend.stats())).sessions, 149);
+    await machine.settle(reader.backend.close());
+    await checkLists(machine, what);
+  });
+}
+
+/** With a checksum that fits, as nobody but a program makes it. */
+function forgedHead(text: string, fields: Record<string, unknown>): string {
+  const { checksum: _, sessions, ...rest } = JSON.parse(text);
+  return sealDocument({ ...rest, ...fields, checksum: "00000000", sessions: sessions - 1 });
+}
+
+test("a head that names as its run what is no run is damaged, before anything of that name is opened", async () => {
+  const machine = await makeListedMachine();
+  const port = machine.process("forger");
+  const index = port.openRoot(`${storePath}/summary-index`);
+  const head = readHead(port, index, { uid: undefined });
+  for (const name of ["../state.json", "head.json", ""]) {
+    writeHead(port, index, { ...head, runs: head.runs.map((run) => ({ ...run, name })) });
+    assert.throws(() => readHead(port, index, { uid: undefined }), DamagedIndexError, name);
+  }
+});
+
+// Without the comparison of sizes the first list that comes to the missing part finds it, not the first one.
+test("a run whose end was cut off is built again by a writer's first list, whatever that one reads", async () => {
+  const machine = await makeListedMachine();
+  const port = machine.process("vandal");
+  const run = indexFiles(port).find((name) => name.endsWith(".run")) as string;
+  changeIndexFile(port, run, (bytes) => bytes.subarray(0, -1));
+  await withBackend(machine, false, async (backend) => {
+    await backend.list({ limit: 1 });
+  });
+  assert.ok(!indexFiles(port).includes(run));
+  await checkLists(machine, "a run that was cut");
+});
+
 test("an index that was deleted, or one of whose files was, is built again by a writer; a reader does without", async () => {
   for (const victim of ["head.json", ".run"]) {
     const machine = await makeListedMachine();
@@ -245,6 +301,34 @@ test("an index of another incarnation, or behind the checkpoint, is not believed
   await checkLists(machine, "an old index after another checkpoint");
 });
 
+test("an index of another incarnation is not believed, even if it names the commit of the checkpoint", async () => {
+  const machine = await makeListedMachine();
+  const forger = machine.process("forger");
+  const index = forger.openRoot(`${storePath}/summary-index`);
+  const head = readHead(forger, index, { uid: undefined });
+  writeHead(forger, index, { ...head, incarnation: "0".repeat(32), sessions: 0, runs: [] });
+  await checkLists(machine, "of another incarnation");
+});
+
+// Fails when the index takes every error of an entry file for damage: then the session is in no list any more.
+test("a session whose file cannot be read while the index is built is in the lists after that", async () => {
+  const machine = await makeMachine();
+  const writer = await start(machine, "writer", { cacheBytes: 0 });
+  await machine.settle(writer.backend.commit(request(sessions(70, 0))));
+  await machine.settle(writer.backend.checkpoint());
+  let failures = 0;
+  writer.port.before = ({ method, path }) => {
+    if (method !== "open" || !path.endsWith(entryFileName(keyOf(3))) || failures > 0) return;
+    failures += 1;
+    throw new SystemError("ENOMEM", "open", path);
+  };
+  await machine.settle(writer.backend.list({ limit: 1 }).catch(() => {}));
+  assert.equal(failures, 1);
+  await machine.settle(assertListsEqualScan(writer.backend, "the same process"));
+  await machine.settle(writer.backend.close());
+  await checkLists(machine, "the next ones");
+});
+
 test("an index that is ahead of the checkpoint is believed only if the journal has that very commit", async () => {
   const machine = await makeListedMachine();
   const writer = await start(machine, "writer");
@@ -278,10 +362,14 @@ test("repair drops the index, so that what it did to entry files shows in lists"
   port.unlink(entries, entryFileName(keyOf(9)));
   port.closeDirectory(entries);
   const repair = machine.process("repair");
+  machine.syncAll();
   const outcome = await repair.run((process) => repairStore(`${storePath}`, { port: process }));
   if (outcome.status === "failed") throw outcome.error;
-  assert.ok(!indexFiles(port).includes("head.json"));
+  // Without the sync of `dropIndex` the old head is there again after a power cut, and still fits the manifest.
+  const image = loseEverythingPending(machine);
+  for (const after of [machine, image]) assert.ok(!indexFiles(after.process("look")).includes("head.json"));
   await checkLists(machine, "after a repair");
+  await checkLists(image, "after a repair and a power cut");
 });
 
 test("two processes that list first build one index", async () => {

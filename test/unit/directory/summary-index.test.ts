@@ -5,11 +5,18 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { RunInfo } from "../../../src/backends/directory/summary-index/head.js";
+import { DamagedIndexError, hashKey } from "../../../src/backends/directory/summary-index/row.js";
+import { Run } from "../../../src/backends/directory/summary-index/run.js";
+import { RunWriter } from "../../../src/backends/directory/summary-index/run-writer.js";
+import { writeRun } from "../../../src/backends/directory/summary-index/write-run.js";
 import type { Operation, SessionQuery, SessionSummary } from "../../../src/contract.js";
+import { Pace } from "../../../src/fs/pace.js";
 import { summarizeSession } from "../../../src/sessions/summary.js";
 import { assertPages, changeIndexFile, indexFiles } from "../../protocol/list-checks.js";
 import { makeMachine, put, remove, request, type StartedStore, start } from "../../protocol/simulated-store.js";
-import type { SimulatedMachine } from "../../sim/machine.js";
+import { CountingPort } from "../../sim/counting-port.js";
+import { SimulatedMachine } from "../../sim/machine.js";
 import { SeededRandom } from "../../sim/random.js";
 
 const histories = 40;
@@ -29,6 +36,57 @@ test("whatever happens to the index, lists are those of the memory backend, page
   }
   // The histories are worth something only if most lists came from an index.
   assert.ok(lists > histories * 5 && indexed > lists / 4, `${lists} lists, ${indexed} counts`);
+});
+
+/** A run of so many sessions, alone in a folder. */
+async function writtenRun(count: number): Promise<{ machine: SimulatedMachine; info: RunInfo }> {
+  const machine = new SimulatedMachine();
+  machine.makeDirectory("/index");
+  const port = machine.process("writer");
+  const summaries = Array.from({ length: count }, (_, index) => ({ key: keyOf(index), kind: "other" as const }));
+  const writer = new RunWriter(port, port.openRoot("/index"), 1, new Pace(port));
+  return { machine, info: await machine.settle(writeRun(writer, summaries, [], () => undefined)) };
+}
+
+const keyOf = (index: number) => `session-${index}`;
+
+/** Opens the run after `change`, in a process of its own, which also counts the bytes that it reads. */
+function openRun(machine: SimulatedMachine, info: RunInfo, change: (bytes: Uint8Array) => void = () => {}) {
+  const path = `/index/${info.name}`;
+  const bytes = machine.readFile(path);
+  change(bytes);
+  machine.writeFile(path, bytes);
+  const port = new CountingPort(machine.process("reader"));
+  return { port, run: Run.open(port, port.openRoot("/index"), info, { uid: undefined }) };
+}
+
+test("a changed byte in the keys of a run, or in its table of buckets, is found by whoever looks there", async () => {
+  const { machine, info } = await writtenRun(100);
+  for (let at = info.keysOffset; at < info.bytes; at += 1) {
+    const { run } = openRun(machine.fork(), info, (bytes) => {
+      bytes[at] = (bytes[at] as number) ^ 1;
+    });
+    assert.throws(() => run.find(hashKey(keyOf(1))), DamagedIndexError, `byte ${at}`);
+  }
+  assert.equal(openRun(machine, info).run.find(hashKey(keyOf(1))), "live");
+});
+
+test("keys of a run that is too large to keep are read and checked one bucket at a time", async () => {
+  const count = 66_000;
+  const { machine, info } = await writtenRun(count);
+  const { port, run } = openRun(machine, info);
+  for (let index = 0; index < 5; index += 1) assert.equal(run.find(hashKey(keyOf(index))), "live");
+  const keysBytes = info.bucketTableOffset - info.keysOffset;
+  assert.ok(port.counts.bytesRead < keysBytes / 10, `${port.counts.bytesRead} bytes were read of ${keysBytes} of keys`);
+
+  // Whether the first session is there, turned into its removal.
+  const keyHash = hashKey(keyOf(0));
+  const damaged = openRun(machine, info, (bytes) => {
+    const keys = Buffer.from(bytes.buffer, bytes.byteOffset + info.keysOffset, keysBytes);
+    keys[keys.indexOf(keyHash) + keyHash.byteLength] = 0;
+  });
+  assert.throws(() => damaged.run.find(keyHash), DamagedIndexError);
+  assert.equal(damaged.run.find(hashKey(keyOf(1))), "live");
 });
 
 class History {
