@@ -1607,7 +1607,7 @@ export { type LoadSessionStoreOptions, loadSessionStore, loadSessionStoreSummary
 export { setSessionStoreLogger } from "./log.js";
 export * from "./main-session.js";
 export { type CapOptions, capEntryCount, formatSessionMaintenanceWarning, getActiveSessionMaintenanceWarning, type PruneOptions, pruneStaleEntries, type RemovedEntry, type SessionMaintenanceWarning, } from "./maintenance.js";
-export * from "./maintenance-config.js";
+export { type MaintenanceConfigSource, type ResolvedSessionMaintenanceConfig, resolveMaintenanceConfig, resolveMaintenanceConfigFromInput, type SessionMaintenanceMode, } from "./maintenance-config.js";
 export * from "./maintenance-tracker.js";
 export * from "./metadata.js";
 export * from "./origin.js";
@@ -1785,12 +1785,13 @@ export interface ResolvedSessionMaintenanceConfig {
     highWaterBytes: number | null;
 }
 export declare function resolveMaintenanceConfigFromInput(maintenance?: SessionMaintenanceConfig | null): ResolvedSessionMaintenanceConfig;
+export declare function resolveMaintenanceRules(given: unknown, warn: (message: string) => void): ResolvedSessionMaintenanceConfig;
 export type MaintenanceConfigSource = {
     session?: {
         maintenance?: SessionMaintenanceConfig;
     };
 } | string;
-export declare function resolveMaintenanceConfig(source?: MaintenanceConfigSource | null): ResolvedSessionMaintenanceConfig;
+export declare function resolveMaintenanceConfig(source?: MaintenanceConfigSource | null, warn?: (message: string) => void): ResolvedSessionMaintenanceConfig;
 
 // --- openclaw/maintenance-tracker.d.ts
 import { type SessionMaintenanceWarning } from "./maintenance.js";

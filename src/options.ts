@@ -46,7 +46,8 @@ export function shownLocation(location: string): string {
   return JSON.stringify(shown.slice(0, 200));
 }
 
-function closestName(name: string, knownNames: readonly string[]): string | undefined {
+/** The known name that was probably meant; undefined when none is close. */
+export function closestName(name: string, knownNames: readonly string[]): string | undefined {
   const lowered = name.slice(0, 60).toLowerCase();
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(lowered.length / 3)) + 1;

@@ -3,8 +3,7 @@
  * `openclaw.json` in the state directory. JSON or JSON5; includes and variables in it are not expanded.
  *
  * A file that is there and cannot be read fails the command: with the defaults it would look at other stores than were
- * meant. A single setting of `session.maintenance` that means nothing turns its own rule off and is told: the default in
- * its place might remove more than its author wanted to keep.
+ * meant.
  */
 
 import path from "node:path";
@@ -13,11 +12,6 @@ import { SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import { hasCode } from "../fs/port.js";
 import { readStableFile, type StableFile } from "../fs/stable-file.js";
-import { parseByteSize, parseDurationMs } from "../openclaw/durations.js";
-import {
-  type ResolvedSessionMaintenanceConfig,
-  resolveMaintenanceConfigFromInput,
-} from "../openclaw/maintenance-config.js";
 import { resolveStateDir } from "../openclaw/paths.js";
 import { inFolderOf } from "../openclaw/single-names.js";
 import type { OpenClawConfig } from "../openclaw/types.js";
@@ -82,61 +76,4 @@ function refusal(configPath: string, problem: string, nextStep: string, cause?: 
     nextStep,
     cause,
   });
-}
-
-/** The rules of a cleanup; `warn` is told of each setting that means nothing. */
-export function cleanupRules(cfg: OpenClawConfig, warn: (message: string) => void): ResolvedSessionMaintenanceConfig {
-  const given: unknown = cfg.session?.maintenance;
-  const rules = resolveMaintenanceConfigFromInput(cfg.session?.maintenance);
-  if (typeof given !== "object" || given === null) return rules;
-  const settings = given as Record<string, unknown>;
-  const isWrong = (name: string, isValid: (value: unknown) => boolean, consequence: string): boolean => {
-    const value = settings[name];
-    if (value === undefined || isValid(value)) return false;
-    warn(`session.maintenance.${name} means nothing (${JSON.stringify(value)}): ${consequence}`);
-    return true;
-  };
-  isWrong("mode", (value) => value === "warn" || value === "enforce", 'the mode is "warn"');
-  // The deprecated name counts only where the present one is absent.
-  const age = settings.pruneAfter === undefined ? "pruneDays" : "pruneAfter";
-  const isAge = age === "pruneDays" ? isPositiveInteger : isDuration;
-  if (isWrong(age, isAge, "no session is too old")) {
-    rules.pruneAfterMs = Number.POSITIVE_INFINITY;
-    if (settings.resetArchiveRetention === undefined) rules.resetArchiveRetentionMs = null;
-  }
-  if (isWrong("maxEntries", isPositiveInteger, "there is no limit to their number")) {
-    rules.maxEntries = Number.POSITIVE_INFINITY;
-  }
-  if (
-    isWrong("resetArchiveRetention", (value) => value === false || isDuration(value), "archives of resets are kept")
-  ) {
-    rules.resetArchiveRetentionMs = null;
-  }
-  isWrong("maxDiskBytes", isSize, "there is no disk budget");
-  if (isWrong("highWaterBytes", isSize, "a cleanup frees no more than the budget asks for")) {
-    rules.highWaterBytes = rules.maxDiskBytes;
-  }
-  return rules;
-}
-
-function isPositiveInteger(value: unknown): boolean {
-  return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
-}
-
-function isDuration(value: unknown): boolean {
-  return isParsable(value, (raw) => parseDurationMs(raw, { defaultUnit: "d" }));
-}
-
-function isSize(value: unknown): boolean {
-  return isParsable(value, (raw) => parseByteSize(raw));
-}
-
-function isParsable(value: unknown, parse: (raw: string | number) => number): boolean {
-  if (typeof value !== "number" && typeof value !== "string") return false;
-  try {
-    parse(value);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -10,6 +10,7 @@ import { realPathOfDeepest } from "../discovery/real-paths.js";
 import { resolveUserPath } from "../discovery/state-dir.js";
 import type { Directory, Port } from "../fs/port.js";
 import { ambientPort } from "./ambient.js";
+import { logWarning } from "./log.js";
 import { type ResolvedSessionMaintenanceConfig, resolveMaintenanceConfig } from "./maintenance-config.js";
 import { resolveStateDir } from "./paths.js";
 import type { SaveSessionStoreOptions } from "./write-options.js";
@@ -55,7 +56,7 @@ function configuredMaintenance(): ResolvedSessionMaintenanceConfig {
   if (known?.watch !== undefined) known.port.closeDirectory(known.watch.folder);
   const watch = watchFile(port, configFile(port));
   const isMissing = watch?.watched.look().state === "missing";
-  const config = resolveMaintenanceConfig();
+  const config = resolveMaintenanceConfig(undefined, logWarning);
   known = { port, environment, watch, isMissing, config, lookedAtPathMs: port.monotonicMs() };
   return config;
 }

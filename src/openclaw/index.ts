@@ -56,7 +56,13 @@ export {
   type RemovedEntry,
   type SessionMaintenanceWarning,
 } from "./maintenance.js";
-export * from "./maintenance-config.js";
+export {
+  type MaintenanceConfigSource,
+  type ResolvedSessionMaintenanceConfig,
+  resolveMaintenanceConfig,
+  resolveMaintenanceConfigFromInput,
+  type SessionMaintenanceMode,
+} from "./maintenance-config.js";
 export * from "./maintenance-tracker.js";
 export * from "./metadata.js";
 export * from "./origin.js";

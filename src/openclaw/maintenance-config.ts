@@ -1,11 +1,17 @@
 /**
- * `session.maintenance`: what may be removed from a store, and when. Total: a value that means nothing is as if it were
- * not there, because whoever runs maintenance must never fail - or delete more - over a typing error.
+ * `session.maintenance`: what may be removed from a store, and when. Total: whoever runs maintenance must never fail over
+ * a typing error.
+ *
+ * - `resolveMaintenanceConfigFromInput` is as in OpenClaw: a value that means nothing is as if it were not there. There a
+ *   schema refuses such a configuration before it comes so far.
+ * - Here nothing stands before the configuration that `resolveMaintenanceConfig` reads. So in it a setting that means
+ *   nothing turns its own rule off: the default in its place might remove what its author wanted to keep.
  *
  * Unlike in OpenClaw from 2026.4.20 on, the mode is `warn` unless something else is asked for: nothing is deleted by
  * default.
  */
 
+import { closestName } from "../options.js";
 import { parseByteSize, parseDurationMs } from "./durations.js";
 import { readGatewayConfig } from "./gateway-config.js";
 import type { SessionMaintenanceConfig } from "./types.js";
@@ -77,18 +83,114 @@ function positiveInteger(value: unknown): number | undefined {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : undefined;
 }
 
+const settingNames = [
+  "mode",
+  "pruneAfter",
+  "pruneDays",
+  "maxEntries",
+  "rotateBytes",
+  "resetArchiveRetention",
+  "maxDiskBytes",
+  "highWaterBytes",
+] as const satisfies readonly (keyof SessionMaintenanceConfig)[];
+
+type SettingName = (typeof settingNames)[number];
+
+/**
+ * The same for a configuration that nobody has checked: a setting that means nothing, or whose name is misspelt, turns
+ * its own rule off, and `warn` is told of it.
+ */
+export function resolveMaintenanceRules(
+  given: unknown,
+  warn: (message: string) => void,
+): ResolvedSessionMaintenanceConfig {
+  const rules = resolveMaintenanceConfigFromInput(given as SessionMaintenanceConfig | undefined);
+  if (typeof given !== "object" || given === null) return rules;
+  const settings = given as Record<string, unknown>;
+  const misspelt = misspeltNames(settings, warn);
+  const isOff = (name: SettingName, isValid: (value: unknown) => boolean, consequence: string): boolean => {
+    const value = settings[name];
+    const wrongName = misspelt.get(name);
+    if (value === undefined && wrongName !== undefined) {
+      warn(`${noSetting(wrongName, name)}: ${consequence}`);
+      return true;
+    }
+    if (value === undefined || isValid(value)) return false;
+    warn(`session.maintenance.${name} means nothing (${shown(value)}): ${consequence}`);
+    return true;
+  };
+  isOff("mode", (value) => value === "warn" || value === "enforce", 'the mode is "warn"');
+  // The deprecated name counts only where the present one is absent.
+  const isByDays = settings.pruneAfter === undefined && !misspelt.has("pruneAfter");
+  const isTooOldOff = isByDays
+    ? isOff("pruneDays", isPositiveInteger, "no session is too old")
+    : isOff("pruneAfter", isDuration, "no session is too old");
+  if (isTooOldOff) {
+    rules.pruneAfterMs = Number.POSITIVE_INFINITY;
+    if (settings.resetArchiveRetention === undefined) rules.resetArchiveRetentionMs = null;
+  }
+  if (isOff("maxEntries", isPositiveInteger, "there is no limit to their number")) {
+    rules.maxEntries = Number.POSITIVE_INFINITY;
+  }
+  const isRetention = (value: unknown) => value === false || isDuration(value);
+  if (isOff("resetArchiveRetention", isRetention, "archives of resets are kept")) rules.resetArchiveRetentionMs = null;
+  isOff("maxDiskBytes", isSize, "there is no disk budget");
+  if (isOff("highWaterBytes", isSize, "a cleanup frees no more than the budget asks for")) {
+    rules.highWaterBytes = rules.maxDiskBytes;
+  }
+  isOff("rotateBytes", isSize, "the default counts");
+  return rules;
+}
+
+/** By the setting that was probably meant; one that is set as well is passed over, and so is what resembles none. */
+function misspeltNames(settings: Record<string, unknown>, warn: (message: string) => void): Map<string, string> {
+  const misspelt = new Map<string, string>();
+  for (const name of Object.keys(settings)) {
+    if ((settingNames as readonly string[]).includes(name) || settings[name] === undefined) continue;
+    const meant = closestName(name, settingNames);
+    if (meant === undefined || settings[meant] !== undefined) warn(`${noSetting(name, meant)}: it is passed over`);
+    else misspelt.set(meant, name);
+  }
+  return misspelt;
+}
+
+function noSetting(name: string, meant: string | undefined): string {
+  const hint = meant === undefined ? "" : ` (did you mean ${JSON.stringify(meant)}?)`;
+  return `session.maintenance has no setting ${shown(name)}${hint}`;
+}
+
+function shown(value: unknown): string {
+  return JSON.stringify(value).slice(0, 80);
+}
+
+function isPositiveInteger(value: unknown): boolean {
+  return positiveInteger(value) !== undefined;
+}
+
+function isDuration(value: unknown): boolean {
+  return days(value) !== undefined;
+}
+
+function isSize(value: unknown): boolean {
+  return bytes(value) !== undefined;
+}
+
 /** A configuration object, or the path of a configuration file. */
 export type MaintenanceConfigSource = { session?: { maintenance?: SessionMaintenanceConfig } } | string;
 
 /**
  * Of a configuration or of its file, which may be JSON5. Without either, the gateway's own file is read:
- * `OPENCLAW_CONFIG_PATH`, else `<state>/openclaw.json`. A file that is missing or wrong gives the defaults. It is read
- * anew each time; includes and variables in it are not expanded.
+ * `OPENCLAW_CONFIG_PATH`, else `<state>/openclaw.json`. A file that is missing or wrong gives the defaults; a
+ * setting in it that means nothing turns its own rule off, and `warn` is told. It is read anew each time; includes and
+ * variables in it are not expanded.
  */
-export function resolveMaintenanceConfig(source?: MaintenanceConfigSource | null): ResolvedSessionMaintenanceConfig {
+export function resolveMaintenanceConfig(
+  source?: MaintenanceConfigSource | null,
+  warn: (message: string) => void = () => {},
+): ResolvedSessionMaintenanceConfig {
   try {
     const cfg = typeof source === "object" && source !== null ? source : readGatewayConfig(source ?? undefined);
-    return resolveMaintenanceConfigFromInput(cfg?.session?.maintenance);
+    return resolveMaintenanceRules(cfg?.session?.maintenance, warn);
   } catch {
     return resolveMaintenanceConfigFromInput();
   }

@@ -6,9 +6,10 @@
  */
 
 import type { Command } from "commander";
+import { resolveMaintenanceRules } from "../../openclaw/maintenance-config.js";
 import type { SessionStoreTarget } from "../../openclaw/targets.js";
 import { exitFailed, reportFailure } from "../failures.js";
-import { cleanupRules, loadCommandConfig } from "../openclaw-config.js";
+import { loadCommandConfig } from "../openclaw-config.js";
 import { newestFirst } from "../openclaw-rows.js";
 import {
   runForGateway,
@@ -55,7 +56,7 @@ Removed sessions are in the store's trash: sessiondir trash list, sessiondir tra
 async function cleanup(options: CleanupOptions): Promise<number> {
   const config = loadCommandConfig(options.config);
   const targets = await selectTargets(config, options);
-  const rules = cleanupRules(config.cfg, warnings.warn);
+  const rules = resolveMaintenanceRules(config.cfg.session?.maintenance, warnings.warn);
   const mode = options.enforce ? "enforce" : rules.mode;
   const run: Run = { cfg: config.cfg, rules, mode, options };
   // Of one store its summary alone, also with --all-agents, as scripts know it.

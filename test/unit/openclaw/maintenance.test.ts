@@ -14,6 +14,7 @@ import {
 import {
   resolveMaintenanceConfig,
   resolveMaintenanceConfigFromInput,
+  resolveMaintenanceRules,
 } from "../../../src/openclaw/maintenance-config.js";
 import { MaintenanceTracker } from "../../../src/openclaw/maintenance-tracker.js";
 import { SortedNumbers } from "../../../src/openclaw/sorted-numbers.js";
@@ -166,6 +167,34 @@ test("resolveMaintenanceConfig takes a config, a file that may be JSON5, or the 
     if (before === undefined) delete process.env.OPENCLAW_STATE_DIR;
     else process.env.OPENCLAW_STATE_DIR = before;
   }
+});
+
+test("a setting of the configuration that means nothing turns its own rule off, however it is asked for", () => {
+  const asked = (settings: object) => resolveMaintenanceConfig({ session: { maintenance: settings } } as never);
+  const off = { pruneAfterMs: Number.POSITIVE_INFINITY, resetArchiveRetentionMs: null };
+  assert.deepEqual(asked({ pruneAfter: "90 days" }), { ...defaults, ...off });
+  assert.deepEqual(asked({ pruneDays: "90" }), { ...defaults, ...off });
+  assert.deepEqual(asked({ pruneAfter: "soon", resetArchiveRetention: "2d" }).resetArchiveRetentionMs, 2 * dayMs);
+  assert.equal(asked({ maxEntries: "5000" }).maxEntries, Number.POSITIVE_INFINITY);
+  assert.equal(asked({ resetArchiveRetention: "never" }).resetArchiveRetentionMs, null);
+  assert.equal(asked({ maxDiskBytes: "3 gigs" }).maxDiskBytes, null);
+  assert.equal(asked({ maxDiskBytes: 100, highWaterBytes: "half" }).highWaterBytes, 100);
+  assert.equal(asked({ mode: "Enforce" }).mode, "warn");
+});
+
+test("a setting whose name is misspelt counts as the one that was meant, and turns that rule off", () => {
+  const told: string[] = [];
+  const asked = (settings: object) => resolveMaintenanceRules(settings, (message) => told.push(message));
+  assert.equal(asked({ pruneAfterDays: 90 }).pruneAfterMs, Number.POSITIVE_INFINITY);
+  assert.equal(asked({ maxentries: 5_000 }).maxEntries, Number.POSITIVE_INFINITY);
+  assert.equal(asked({ pruneAfterDays: 90, pruneAfter: "7d" }).pruneAfterMs, 7 * dayMs, "what was meant is there too");
+  assert.deepEqual(asked({ somethingElseEntirely: 1 }), defaults);
+  assert.deepEqual(told, [
+    'session.maintenance has no setting "pruneAfterDays" (did you mean "pruneAfter"?): no session is too old',
+    'session.maintenance has no setting "maxentries" (did you mean "maxEntries"?): there is no limit to their number',
+    'session.maintenance has no setting "pruneAfterDays" (did you mean "pruneAfter"?): it is passed over',
+    'session.maintenance has no setting "somethingElseEntirely": it is passed over',
+  ]);
 });
 
 // --- pruning and capping ---------------------------------------------------------------------------------------------

@@ -171,6 +171,23 @@ test("enforce mode: an update prunes and caps, archives the transcripts and prot
   assert.deepEqual([pruned, capped, beforeCount, afterCount], [1, 0, 2, 1]);
 });
 
+test("a setting that cannot be understood makes no write remove more, and is told once", async (context) => {
+  const { storePath, folder, logged } = makePlace(context);
+  const config = { session: { maintenance: { mode: "enforce", pruneAfter: "90 days", maxEntries: "5000" } } };
+  writeFileSync(path.join(folder, "openclaw.json"), JSON.stringify(config));
+  const now = Date.now();
+  const old = Array.from({ length: 600 }, (_, at) => [`s${at}`, entry(`${at}`, { updatedAt: now - at * 7_200_000 })]);
+  writeFileSync(storePath, JSON.stringify(Object.fromEntries(old)));
+  await updateLastRoute({ storePath, sessionKey: "s0", channel: "telegram", to: "1" });
+  await updateLastRoute({ storePath, sessionKey: "s1", channel: "telegram", to: "1" });
+  assert.equal(Object.keys(loadSessionStore(storePath)).length, 600);
+  const told = logged.filter((message) => message.startsWith("session.maintenance."));
+  assert.deepEqual(told, [
+    'session.maintenance.pruneAfter means nothing ("90 days"): no session is too old',
+    'session.maintenance.maxEntries means nothing ("5000"): there is no limit to their number',
+  ]);
+});
+
 test("enforce mode: a save takes out of the caller's object what it removes; skipMaintenance leaves all", async (context) => {
   const { storePath } = makePlace(context);
   const store = { a: entry("1", { updatedAt: 1 }), b: entry("2", { updatedAt: Date.now() }) };
