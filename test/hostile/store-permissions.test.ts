@@ -7,9 +7,9 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openSessionStore } from "../../src/index.js";
 import { type TemporaryPlace, withPlace } from "../process/support/temporary-store.js";
-import { WorkerProcess } from "../process/support/worker-process.js";
+import { WorkerError, WorkerProcess } from "../process/support/worker-process.js";
 import { rejectsWith } from "../support/store-reading.js";
-import { digestTree, healthyKeys, makeStore, victimEntry, victimKey } from "./support/store-tree.js";
+import { digestTree, entryPath, healthyKeys, makeStore, victimEntry, victimKey } from "./support/store-tree.js";
 
 const timeout = 60_000;
 const nobody = 65_534;
@@ -131,3 +131,76 @@ test("a superuser does not write into the store of another user, nor trust forei
     await assert.rejects(owner.call("open", { location: place.location }), { code: "unsafe_path" });
   });
 });
+
+/** What is hidden, and what that costs; all else is served. Whoever may not look is told so, and not that it is missing. */
+const hidden: Record<string, { readonly part: string; readonly costs: Readonly<Record<string, string>> }> = {
+  "the store": { part: "", costs: { open: "permission_denied" } },
+  "the manifest": { part: "state.json", costs: { open: "permission_denied" } },
+  "journal/": { part: "journal", costs: { open: "permission_denied" } },
+  "the current segment": { part: "journal/<newest>", costs: { open: "permission_denied" } },
+  // Kept for watchers only.
+  "a checkpointed segment": { part: "journal/0000000000000001.jsonl", costs: {} },
+  "entries/": { part: "entries", costs: { open: "permission_denied" } },
+  "an entry file": { part: "entries/<victim>", costs: { get: "entry_damaged", patch: "entry_damaged" } },
+  "trash/": { part: "trash", costs: { checkpoint: "permission_denied" } },
+  "summary-index/": { part: "summary-index", costs: {} },
+  "the head of the index": { part: "summary-index/head.json", costs: {} },
+  "the commit lock": { part: "../sessions.d.lock", costs: { open: "permission_denied" } },
+  "the checkpoint lock": { part: "../sessions.d.checkpoint.lock", costs: { open: "permission_denied" } },
+  "the scan lock": { part: "../sessions.d.scan.lock", costs: { open: "permission_denied" } },
+};
+
+test("what its owner may not read is permission_denied where it is needed, and never missing", {
+  skip,
+  timeout,
+}, async (t) => {
+  await withPlace(async (template) => {
+    await using owner = await WorkerProcess.start({ uid: nobody });
+    fs.chownSync(template.parent, nobody, nobody);
+    await owner.call("open", { location: template.location });
+    for (const key of [victimKey, "healthy", "removed", "gone"]) await owner.call("set", { key, entry: victimEntry });
+    await owner.call("remove", { key: "gone" });
+    await owner.call("checkpoint");
+    await owner.call("list");
+    await owner.call("set", { key: "healthy", entry: { n: 1 } });
+    await owner.call("close");
+    for (const [what, { part, costs }] of Object.entries(hidden)) {
+      await t.test(what, () =>
+        withPlace(async (place) => {
+          fs.cpSync(template.parent, place.parent, { recursive: true });
+          for (const name of ["", ...fs.readdirSync(place.parent, { recursive: true, encoding: "utf8" })]) {
+            fs.lchownSync(path.join(place.parent, name), nobody, nobody);
+          }
+          const newest = fs.readdirSync(path.join(place.directory, "journal")).sort().at(-1) as string;
+          const name = part.replace("<newest>", newest).replace("<victim>", path.basename(entryPath(place, victimKey)));
+          fs.chmodSync(path.join(place.directory, name), 0o000);
+          assert.deepEqual(await costsFor(owner, place), costs);
+        }),
+      );
+    }
+  });
+});
+
+/** The codes of what was not served. */
+async function costsFor(user: WorkerProcess, place: TemporaryPlace): Promise<Record<string, string>> {
+  const costs: Record<string, string> = {};
+  const attempt = async (name: string, call: () => Promise<unknown>): Promise<boolean> => {
+    try {
+      await call();
+      return true;
+    } catch (error) {
+      assert.ok(error instanceof WorkerError, String(error));
+      costs[name] = error.code;
+      return false;
+    }
+  };
+  if (!(await attempt("open", () => user.call("open", { location: place.location })))) return costs;
+  assert.deepEqual(await user.call("get", { key: "healthy" }), { n: 1 });
+  await attempt("get", async () => assert.deepEqual(await user.call("get", { key: victimKey }), victimEntry));
+  await attempt("list", async () => assert.ok((await user.call("list")).includes("healthy")));
+  await attempt("patch", () => user.call("set", { key: victimKey, entry: { n: 2 } }));
+  await attempt("remove", () => user.call("remove", { key: "removed" }));
+  await attempt("checkpoint", () => user.call("checkpoint"));
+  await attempt("close", () => user.call("close"));
+  return costs;
+}

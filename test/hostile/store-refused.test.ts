@@ -338,7 +338,7 @@ test("a segment that is a link is refused: its commits cannot be read, and are n
     await store.update(victimKey, () => ({ n: 1 }));
     await store.close();
     const newest = fs.readdirSync(path.join(place.directory, "journal")).sort().at(-1) as string;
-    linked(path.join(place.directory, "journal", newest), place);
+    linked(path.join(place.directory, "journal", newest));
     await checkRefused(place, [() => {}, "unsafe_path", "refuse"]);
   });
 });
