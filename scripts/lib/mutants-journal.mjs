@@ -517,7 +517,7 @@ export const journalMutants = [
     name: "view: nothing but a proven successor is entered without a seal",
     rule: "P10",
     file: view,
-    find: "if (!provesSuccession(readFirstRecord(this.files.port, next.file), last, this.incarnation)) {",
+    find: "if (!provesSuccession(this.firstRecordOf(next), last, this.incarnation)) {",
     replace: "if (false) {",
     suite: views,
   },

@@ -8,3 +8,21 @@ export function isRefusalOfTheSystem(cause: unknown): boolean {
   if (!(cause instanceof Error) || cause instanceof SessionStoreError || !("syscall" in cause)) return false;
   return !hasCode(cause, "EIO", "ELOOP", "EMLINK", "EISDIR", "ENOTDIR", "ENXIO", "ENODEV");
 }
+
+/** True also for EIO: from one read nobody can tell a sector that is gone from one that was only disturbed. */
+export function mayBeReadLater(cause: unknown): boolean {
+  return isRefusalOfTheSystem(cause) || hasCode(cause, "EIO");
+}
+
+/** Reads again after an EIO, which may pass. A sector that is gone fails every time: whoever reads it goes on without. */
+export function readPatiently<Result>(read: () => Result): Result {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return read();
+    } catch (error) {
+      if (attempt >= readAttemptsMax || !hasCode((error as { cause?: unknown } | undefined)?.cause, "EIO")) throw error;
+    }
+  }
+}
+
+const readAttemptsMax = 3;

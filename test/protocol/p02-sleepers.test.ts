@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SystemError } from "../sim/system-error.js";
 import {
   commitPut,
   filesIn,
@@ -90,4 +91,34 @@ test("P2: a seal whose successor is not made yet leaves the reader's view and ca
   assert.equal(await readValue(reader, "a"), 1);
   assert.equal(await readValue(reader, "b"), "x".repeat(200));
   assert.equal(listings, 0, "the view was rebuilt");
+});
+
+// Fails without `dropAll` for a rebuild that fails in `View.rebuild`: nobody is told that the view was built anew.
+test("P2: a rebuild that fails half way is made again, and costs no list a session", async () => {
+  const machine = await makeMachine();
+  const writer = await start(machine, "writer", forgetful);
+  await commitPut(machine, writer, "known", 1);
+  await machine.settle(writer.backend.checkpoint());
+  const sleeper = await start(machine, "sleeper", { readOnly: true });
+  const listed = async () => {
+    const page = await machine.settle(sleeper.backend.list({ order: "key" }));
+    return page.sessions.map(({ key }) => key);
+  };
+  assert.deepEqual(await listed(), ["known"]);
+  for (const key of ["first", "second"]) {
+    await commitPut(machine, writer, key, 1);
+    await machine.settle(writer.backend.checkpoint());
+  }
+  writer.process.kill();
+  // Nobody checkpoints any more, so that the journal that is to be read has two segments.
+  const holder = machine.process("holder");
+  const lock = holder.open(holder.openRoot("/home/agent"), "sessions.d.checkpoint.lock", "lock");
+  assert.ok(holder.tryLock(lock, "exclusive"));
+  await commitPut(machine, await start(machine, "other", { limits: { segmentBytes: 1 } }), "third", 1);
+  sleeper.port.before = (call) => {
+    if (call.method === "open" && call.path === segmentPath(5)) throw new SystemError("EMFILE", "open", call.path);
+  };
+  await assert.rejects(machine.settle(sleeper.backend.list({})), { code: "too_many_files" });
+  sleeper.port.before = () => {};
+  assert.deepEqual(await listed(), ["first", "known", "second", "third"]);
 });

@@ -140,7 +140,13 @@ export class DirectoryBackend implements Backend {
     this.summaries = new Summaries({
       view: this.view,
       buildIndex: async (damaged) => (await this.writing?.buildIndex(damaged)) ?? false,
-      scan: () => this.scan({ onDamaged: ({ error }) => this.warn(`a session is not listed: ${error.message}`) }),
+      scan: (onDamaged) =>
+        this.scan({
+          onDamaged: (damaged) => {
+            this.warn(`a session is not listed: ${damaged.error.message}`);
+            onDamaged(damaged);
+          },
+        }),
       refresh: () => this.refresh(),
     });
     this.view.onCommit = (record) => {
@@ -201,7 +207,7 @@ export class DirectoryBackend implements Backend {
   readNow(key: string): Versioned | undefined {
     try {
       this.refresh();
-      return this.view.read(key);
+      return this.view.readJudged(key);
     } catch (error) {
       throw this.translate(error, "read");
     }
@@ -214,10 +220,15 @@ export class DirectoryBackend implements Backend {
   async read(keys: readonly string[]): Promise<Map<string, Versioned>> {
     const found = new Map<string, Versioned>();
     try {
-      this.refresh();
-      for (const key of keys) {
-        const versioned = this.view.read(key);
-        if (versioned) found.set(key, versioned);
+      for (let version = -1; version !== this.view.last.version; ) {
+        this.refresh();
+        // All of them as of one commit: where a second look at the journal found another one, they are read again.
+        ({ version } = this.view.last);
+        found.clear();
+        for (const key of keys) {
+          const versioned = this.view.readJudged(key);
+          if (versioned) found.set(key, versioned);
+        }
       }
     } catch (error) {
       throw this.translate(error, "read");

@@ -54,12 +54,22 @@ export class ReadPoint implements ViewFollower {
     this.#catchUp();
     const kept = this.#before.get(key);
     if (kept !== undefined) return this.#take(kept);
-    const versioned = this.#view.read(key);
+    const versioned = this.#readOrLose(key);
     const isAhead = versioned !== undefined && versionOf(versioned) > this.version;
     // Asked again after the look: a file that is missing now may be one that a checkpoint took away just before.
     this.#catchUp();
     if (isAhead || (versioned === undefined && this.#before.has(key))) throw new ReadPointLostError();
     return versioned;
+  }
+
+  /** What looks damaged may be a file that a checkpoint took away: that too is known after another look only. */
+  #readOrLose(key: string): Versioned | undefined {
+    try {
+      return this.#view.read(key);
+    } catch (error) {
+      this.#catchUp();
+      throw this.#before.has(key) ? new ReadPointLostError() : error;
+    }
   }
 
   /** Every key, ascending. Damaged sessions are among them; reading them throws. */

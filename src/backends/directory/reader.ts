@@ -58,7 +58,11 @@ export class DirectoryReader {
   /** The session now. */
   read(key: string): Versioned | undefined {
     this.#refresh();
-    return this.#view.read(key);
+    try {
+      return this.#view.readJudged(key);
+    } catch (error) {
+      throw this.#translate(error);
+    }
   }
 
   /** Everything as of now. The caller closes it. */
@@ -76,7 +80,11 @@ export class DirectoryReader {
     try {
       this.#view.refresh();
     } catch (error) {
-      throw fromSystemError(error, { operation: "read", path: this.location });
+      throw this.#translate(error);
     }
+  }
+
+  #translate(error: unknown): SessionStoreError {
+    return fromSystemError(error, { operation: "read", path: this.location });
   }
 }

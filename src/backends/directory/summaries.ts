@@ -7,9 +7,10 @@
  * sessions changed, as it does for the cache of entries; when the view had to be rebuilt, the index is loaded again.
  */
 
-import type { SessionPage, SessionQuery, SessionSummary, Snapshot } from "../../contract.js";
+import type { DamagedSession, SessionPage, SessionQuery, SessionSummary, Snapshot } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { Pace } from "../../fs/pace.js";
+import { mayBeReadLater } from "../../fs/refusal.js";
 import { asSummary, type CheckedQuery, checkQuery, PageCollector, pageOfSummaries } from "../../sessions/query.js";
 import { summarizeSession } from "../../sessions/summary.js";
 import { ChangedSessions, type FrozenChanges } from "./summary-index/changed-sessions.js";
@@ -22,7 +23,7 @@ import type { View } from "./view.js";
 
 export interface SummarySource {
   readonly view: View;
-  scan(): Promise<Snapshot>;
+  scan(onDamaged: (damaged: DamagedSession) => void): Promise<Snapshot>;
   refresh(): void;
   /** Builds the index on disk, unless there is one that is not `damaged`; false when that is not possible now. */
   buildIndex(damaged: IndexHead | undefined): Promise<boolean>;
@@ -211,10 +212,15 @@ export class Summaries {
   private async scanOnce(): Promise<void> {
     this.stale.clear();
     const { generation } = this;
-    const snapshot = await this.source.scan();
+    const unread: string[] = [];
+    const snapshot = await this.source.scan(({ key, error }) => {
+      if (key !== undefined && mayBeReadLater(error.cause)) unread.push(key);
+    });
     const table = new Map<string, SessionSummary>();
     for await (const { key, entry } of snapshot) table.set(key, summarizeSession(key, entry));
-    if (generation === this.generation && !this.index) this.table = table;
+    if (generation !== this.generation || this.index) return;
+    this.table = table;
+    for (const key of unread) this.stale.add(key);
   }
 
   private async replaceDamaged(index: RunSet, mayBuild: boolean): Promise<void> {
@@ -239,14 +245,16 @@ export class Summaries {
   private readChanges(countMax: number): void {
     if (this.stale.size === 0) return;
     const changes = new Map<string, SessionSummary | undefined>();
+    const unread: string[] = [];
     try {
       for (const key of this.stale) {
         if (changes.size >= countMax) break;
-        changes.set(key, this.readSummary(key));
+        changes.set(key, this.readSummary(key, unread));
         this.stale.delete(key);
       }
     } finally {
       this.applyChanges(changes);
+      for (const key of unread) this.stale.add(key);
     }
   }
 
@@ -260,13 +268,15 @@ export class Summaries {
     }
   }
 
-  private readSummary(key: string): SessionSummary | undefined {
+  /** One that cannot be read just now is put among the `unread`: the next list asks again. */
+  private readSummary(key: string, unread: string[]): SessionSummary | undefined {
     try {
       const current = this.view.read(key);
       return current && summarizeSession(key, current.entry);
     } catch (error) {
       // A damaged session has no summary; its error is for those who read it.
       if (!(error instanceof SessionStoreError && error.code === "entry_damaged")) throw error;
+      if (mayBeReadLater(error.cause)) unread.push(key);
       return undefined;
     }
   }

@@ -96,6 +96,16 @@ export class View {
 
   /** Builds the view from what is on disk. Listing first, entry files after (P5). */
   rebuild(): OpenDoubts {
+    try {
+      return this.rebuildOrThrow();
+    } catch (error) {
+      // Half a view must not pass for one that is a little behind. One that ends at a fence is whole, and stays shut.
+      if (!hasCode(error, "store_fenced")) this.dropAll();
+      throw error;
+    }
+  }
+
+  private rebuildOrThrow(): OpenDoubts {
     for (const follower of this.followers) follower.reset();
     for (let attempt = 0; attempt < rebuildAttemptsMax; attempt += 1) {
       this.dropAll();
@@ -188,7 +198,7 @@ export class View {
       if (name <= this.current.first) continue;
       const next = this.openSegmentIfExists(name);
       if (next === undefined) return false;
-      const record = readFirstRecord(this.files.port, next.file);
+      const record = this.firstRecordOf(next);
       // States of later segments only do not make up for what is lost of this one.
       if (record?.type === "carry" && record.suspectFrom <= this.current.first) {
         this.current.seal = "suspect";
@@ -209,13 +219,23 @@ export class View {
     if (current.seal !== undefined || !hasCommits(current)) return false;
     const next = this.openSegmentIfExists(last.version + 1);
     if (next === undefined) return false;
-    if (!provesSuccession(readFirstRecord(this.files.port, next.file), last, this.incarnation)) {
+    if (!provesSuccession(this.firstRecordOf(next), last, this.incarnation)) {
       this.files.port.close(next.file);
       return false;
     }
     current.seal = "rotated";
     this.segments.push(next);
     return true;
+  }
+
+  /** Of a segment that was opened just now; closes it when it cannot be read. */
+  private firstRecordOf({ file }: LiveSegment): JournalRecord | undefined {
+    try {
+      return readFirstRecord(this.files.port, file);
+    } catch (error) {
+      this.files.port.close(file);
+      throw error;
+    }
   }
 
   private readSegment(segment: LiveSegment, sizeBytes: number): void {
@@ -368,6 +388,24 @@ export class View {
   /** The session as of this view, or `undefined`. Call `refresh` first. Throws `entry_damaged`. */
   read(key: string): Versioned | undefined {
     return this.load(key).versioned;
+  }
+
+  /**
+   * The same, where no lock keeps checkpoints away: before the entry file is read, one may have removed it for a commit
+   * that this view does not know. So what looks damaged is judged after another look at the journal only, and read again
+   * if that says something new of the session. Throws what `refresh` throws, too.
+   */
+  readJudged(key: string): Versioned | undefined {
+    for (;;) {
+      try {
+        return this.read(key);
+      } catch (error) {
+        if (!(error instanceof SessionStoreError && error.code === "entry_damaged")) throw error;
+        const before = this.latestChange(key)?.version;
+        this.refresh();
+        if (this.latestChange(key)?.version === before) throw error;
+      }
+    }
   }
 
   /** The token of what the session is now, or `null` when it does not exist. */
