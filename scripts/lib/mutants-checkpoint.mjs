@@ -10,6 +10,7 @@ const upkeep = "test/protocol/checkpoint-upkeep.test.ts";
 const damages = "test/hostile/store-directory.test.ts";
 
 const checkpoint = "src/backends/directory/checkpoint.ts";
+const refusal = "src/fs/refusal.ts";
 const stateWriter = "src/backends/directory/entries/state-writer.ts";
 const fold = "src/backends/directory/entries/fold.ts";
 const entryFile = "src/backends/directory/entries/entry-file.ts";
@@ -427,21 +428,22 @@ export const checkpointMutants = [
     suite: upkeep,
   },
   {
-    name: "fold: a read that fails once is tried again",
-    file: fold,
-    find: 'if (hasCode(cause, "EIO") && attemptsLeft > 1)',
-    replace: "if (false)",
+    name: "refusal: a read that fails once is tried again",
+    file: refusal,
+    find: "if (attempt >= readAttemptsMax ||",
+    replace: "if (true ||",
     suite: failed,
     test: "cannot be read just now",
   },
   {
-    name: "fold: a sector that is gone does not block its segment",
+    name: "refusal: a sector that is gone does not block its segment",
     rule: "P16",
-    file: fold,
-    find: 'if (hasCode(cause, "EIO") && attemptsLeft > 1)',
-    replace: 'if (hasCode(cause, "EIO"))',
+    file: refusal,
+    find: "if (attempt >= readAttemptsMax ||",
+    replace: "if (",
     suite: failed,
     test: "P16",
+    hangs: true,
   },
   {
     name: "fold: a file that cannot be read just now is not damaged",

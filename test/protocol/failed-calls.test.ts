@@ -10,6 +10,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SessionStoreError } from "../../src/errors.js";
 import { FailingPort, type FailureOptions } from "../sim/failing-port.js";
+import type { PortCall } from "../sim/intercepted-port.js";
 import type { SimulatedMachine } from "../sim/machine.js";
 import { SeededRandom } from "../sim/random.js";
 import {
@@ -25,6 +26,7 @@ import {
   readEntryFile,
   readStore,
   request,
+  segmentPath,
   start,
 } from "./simulated-store.js";
 import { Ledger, runWorkload, workloadOptions } from "./workload.js";
@@ -196,4 +198,140 @@ test("P16: a sector that is gone blocks its segment for the others no more than 
   const rebooted = loseEverythingPending(machine);
   const aside = [...filesIn(rebooted, "quarantine")];
   assert.ok(aside.some(([name, text]) => name.endsWith(".records.jsonl") && text.includes("kept aside")));
+});
+
+/** A reader on a failing port, and a writer whose sessions lie in entry files, one of them with a patch on it. */
+async function startBesideWriter(keys: readonly string[]) {
+  const machine = await makeMachine();
+  const writer = await start(machine, "writer");
+  for (const key of keys) await commitPut(machine, writer, key, 1);
+  await machine.settle(writer.backend.checkpoint());
+  const process = machine.process("reader");
+  const port = new FailingPort(process);
+  const reader = await machine.settle(openStore(port, { readOnly: true, cacheBytes: 0 }));
+  const refuseEntry = (key: string, code: string) =>
+    port.fail({ failAt: 1, lasts: "from then on", code, methods: ["open"], matches: opensEntryOf(key) });
+  return { machine, writer, process, port, reader, refuseEntry };
+}
+
+function opensEntryOf(key: string): (call: PortCall) => boolean {
+  return (call) => call.path.endsWith(entryFileName(key));
+}
+
+const refusals = ["EACCES", "EIO", "ENOMEM"];
+
+// Fails when `readSummary` takes every entry file that cannot be read for damaged, and when `scanOnce` does.
+test("a session that cannot be read just now comes back to the lists of this process", async () => {
+  for (const code of refusals) {
+    for (const made of ["by a scan", "from the index"]) {
+      const { machine, writer, port, reader, refuseEntry } = await startBesideWriter(["a", "b"]);
+      const listed = async () => {
+        const page = await machine.settle(reader.list({ order: "key" }));
+        return page.sessions.map(({ key }) => key);
+      };
+      if (made === "from the index") {
+        await machine.settle(writer.backend.list({}));
+        assert.deepEqual(await listed(), ["a", "b"]);
+        await commitPatch(machine, writer, "a", "field", 1);
+      }
+      refuseEntry("a", code);
+      assert.deepEqual(await listed(), ["b"], `${code}, ${made}: it cannot be listed now`);
+      assert.ok(port.failures.length > 0);
+      port.fail({});
+      assert.deepEqual(await listed(), ["a", "b"], `${code}, ${made}`);
+    }
+  }
+});
+
+// Fails when `withoutDamage` in upkeep.ts reads only once: the index on the disk then misses a session, for everybody.
+test("a read that fails once costs no session its place in the index", async () => {
+  const machine = await makeMachine();
+  const process = machine.process("worker");
+  const port = new FailingPort(process);
+  const backend = await machine.settle(openStore(port));
+  const store = { process, port: new HookedPort(port), backend };
+  for (const key of ["a", "b"]) await commitPut(machine, store, key, 1);
+  await machine.settle(backend.checkpoint());
+  port.fail({ failAt: 1, methods: ["read"], matches: opensEntryOf("a") });
+  for (let round = 0; round < 2; round += 1) {
+    const { sessions } = await machine.settle(backend.list({ order: "key" }));
+    assert.deepEqual(
+      sessions.map(({ key }) => key),
+      ["a", "b"],
+    );
+  }
+  assert.equal(port.failures.length, 1);
+});
+
+/** What a watcher of the reader is told, while `body` runs. */
+async function watched(
+  { machine, reader }: Awaited<ReturnType<typeof startBesideWriter>>,
+  body: () => Promise<void>,
+): Promise<string[]> {
+  const controller = new AbortController();
+  const told: string[] = [];
+  const since = await machine.settle(reader.cursor());
+  const watching = (async () => {
+    for await (const change of reader.changes(since, { signal: controller.signal })) {
+      told.push(change.type === "reset" ? "reset" : `${change.type} ${change.key}`);
+    }
+  })();
+  await machine.advance(50);
+  await body();
+  await machine.advance(200);
+  controller.abort();
+  await machine.settle(watching);
+  return told;
+}
+
+// Fails when `stateAfterPatiently` in changes.ts does not wait.
+test("a watcher misses no change of a session that cannot be read just now", async () => {
+  for (const code of refusals) {
+    const opened = await startBesideWriter(["a"]);
+    const { machine, writer, port, refuseEntry } = opened;
+    const told = await watched(opened, async () => {
+      refuseEntry("a", code);
+      await commitPatch(machine, writer, "a", "field", 1);
+      await commitPut(machine, writer, "b", 1);
+      await machine.advance(1_000);
+      port.fail({});
+    });
+    assert.deepEqual(told, ["put a", "put b"], code);
+  }
+});
+
+// Fails when `stateAfterPatiently` waits for ever, or once for each change.
+test("a session that stays unreadable holds a watcher up for some seconds, once", async () => {
+  const opened = await startBesideWriter(["a"]);
+  const { machine, writer, refuseEntry } = opened;
+  const told = await watched(opened, async () => {
+    refuseEntry("a", "EIO");
+    for (const value of [1, 2, 3]) await commitPatch(machine, writer, "a", "field", value);
+    await commitPut(machine, writer, "b", 1);
+    await machine.advance(6_000);
+  });
+  assert.deepEqual(told, ["put b"]);
+});
+
+// Fails without the `finally` in `ChangeFollower.startIn`, and in `View.firstRecordOf`.
+test("a watch that cannot read the journal leaves nothing open", async () => {
+  for (const method of ["stat", "read"] as const) {
+    for (const from of ["the middle", "right before the oldest segment"]) {
+      const { machine, writer, process, port, reader } = await startBesideWriter([]);
+      const origin = await machine.settle(reader.cursor());
+      await commitPut(machine, writer, "a", 1);
+      const since = from === "the middle" ? await machine.settle(reader.cursor()) : origin;
+      const before = process.openHandles();
+      await machine.settle(reader.read(["a"]));
+      // The first look is the view's own, of a journal that it knows.
+      port.fail({
+        failAt: method === "stat" ? 3 : 1,
+        methods: [method],
+        matches: (call) => call.path === segmentPath(1),
+      });
+      await assert.rejects(machine.settle(reader.changes(since).next()), { code: "io_error" });
+      assert.equal(port.failures.length, 1);
+      assert.deepEqual(process.openHandles(), before, `${method}, from ${from}`);
+    }
+  }
 });

@@ -8,6 +8,7 @@
 import type { BackendChange, Cursor, FrozenEntry } from "../../contract.js";
 import { openChecked } from "../../fs/checked-file.js";
 import { type File, hasCode } from "../../fs/port.js";
+import { mayBeReadLater } from "../../fs/refusal.js";
 import { limitCaps } from "../../limits.js";
 import { estimateJsonBytes, freezeParsedJson } from "../../sessions/entry-value.js";
 import { applyPatch } from "../../sessions/patch.js";
@@ -40,6 +41,8 @@ interface Position {
 const rememberedSessionsMax = 512;
 const rememberedBytesMax = 16 * 1024 * 1024;
 const startAttemptsMax = 20;
+/** So long a feed waits for an entry file that cannot be read; then it goes on without that change. */
+const unreadableWaitMs = 5_000;
 
 export class ChangeFollower {
   private readonly view: View;
@@ -49,6 +52,8 @@ export class ChangeFollower {
   private readonly recent = new Map<string, { version: number; entry: FrozenEntry }>();
   /** The state of a session that was delivered ahead, because the one in between can no longer be told. */
   private readonly deliveredUpTo = new Map<string, number>();
+  /** Sessions that were waited for in vain. */
+  private readonly unreadable = new Set<string>();
 
   constructor(view: View) {
     this.view = view;
@@ -73,8 +78,11 @@ export class ChangeFollower {
     return this.reset();
   }
 
-  /** The changes that have been committed since the last call; the caller waits when there are none. */
-  *poll(): Generator<BackendChange> {
+  /**
+   * The changes that have been committed since the last call; the caller waits when there are none. `undefined`: the next
+   * one cannot be told just now; the caller waits a little before it goes on.
+   */
+  *poll(): Generator<BackendChange | undefined> {
     for (;;) {
       const position = this.position as Position;
       const records = this.readNewRecords(position);
@@ -128,14 +136,32 @@ export class ChangeFollower {
   private startBehind(stamp: CommitStamp): boolean {
     const firsts = this.view.files.listSegments();
     const first = firsts.filter((candidate) => candidate <= stamp.version).at(-1);
-    if (first !== undefined) {
-      const file = this.openIfExists(first);
-      if (file && this.seek(file, first, stamp)) return true;
-    }
-    return this.startBeforeOldest(stamp, firsts[0]);
+    if (first !== undefined && this.startIn(first, stamp, (file) => this.findOffset(file, stamp))) return true;
+    // The cursor may stand exactly before the oldest segment: its first record, or the manifest, names the commit before it.
+    if (firsts[0] !== stamp.version + 1) return false;
+    return this.startIn(firsts[0], stamp, (file) => {
+      return this.recordBefore(file, stamp.version) === stamp.record ? 0 : undefined;
+    });
   }
 
-  private seek(file: File, first: number, stamp: CommitStamp): boolean {
+  /** False when the segment is gone, or `find` says that it is not the place. */
+  private startIn(first: number, stamp: CommitStamp, find: (file: File) => number | undefined): boolean {
+    const file = this.openIfExists(first);
+    if (file === undefined) return false;
+    let offset: number | undefined;
+    try {
+      offset = find(file);
+    } finally {
+      // Also when it could not be read.
+      if (offset === undefined) this.view.files.port.close(file);
+    }
+    if (offset === undefined) return false;
+    this.take({ stamp, first, file, offset, sealed: false });
+    return true;
+  }
+
+  /** Behind the record of the stamp. */
+  private findOffset(file: File, stamp: CommitStamp): number | undefined {
     const { port } = this.view.files;
     let found: number | undefined;
     readRecords(port, file, 0, port.stat(file).sizeBytes, ({ record, endOffset }) => {
@@ -143,25 +169,7 @@ export class ChangeFollower {
       if (record.version === stamp.version && record.record === stamp.record) found = endOffset;
       return "stop";
     });
-    if (found === undefined) {
-      port.close(file);
-      return false;
-    }
-    this.take({ stamp, first, file, offset: found, sealed: false });
-    return true;
-  }
-
-  /** The cursor may stand exactly before the oldest segment: its first record, or the manifest, names the commit before it. */
-  private startBeforeOldest(stamp: CommitStamp, oldest: number | undefined): boolean {
-    if (oldest === undefined || oldest !== stamp.version + 1) return false;
-    const file = this.openIfExists(oldest);
-    if (file === undefined) return false;
-    if (this.recordBefore(file, stamp.version) !== stamp.record) {
-      this.view.files.port.close(file);
-      return false;
-    }
-    this.take({ stamp, first: oldest, file, offset: 0, sealed: false });
-    return true;
+    return found;
   }
 
   private recordBefore(file: File, version: number): string | undefined {
@@ -187,6 +195,7 @@ export class ChangeFollower {
     this.recent.clear();
     this.recentBytes = 0;
     this.deliveredUpTo.clear();
+    this.unreadable.clear();
     this.view.refresh();
     this.startAtEnd();
     return { type: "reset", cursor: formatCursor(this.view.last, this.incarnation) };
@@ -260,7 +269,7 @@ export class ChangeFollower {
 
   // --- changes ---------------------------------------------------------------------------------------------------
 
-  private *toChanges(record: CommitRecord): Generator<BackendChange> {
+  private *toChanges(record: CommitRecord): Generator<BackendChange | undefined> {
     const { version, timeMs, actor, reason } = record;
     const token = formatToken(record, this.incarnation);
     const before: CommitStamp = { version: version - 1, record: this.previousRecord };
@@ -278,13 +287,39 @@ export class ChangeFollower {
         yield { type: "remove", version: token, ...common };
         continue;
       }
-      const state = this.stateAfter(operation, record);
-      if (state === undefined) continue; // Damaged: those who read it are told.
+      const state = yield* this.stateAfterPatiently(operation, record);
+      if (state === undefined) continue; // Removed since, or damaged: those who read it are told.
       yield { type: "put", entry: state.entry, version: formatToken(state, this.incarnation), ...common };
     }
   }
 
   private previousRecord: string = originStamp.record;
+
+  /**
+   * An entry file that cannot be read just now must not cost the watcher a change: it stays where it is, and asks again.
+   * Not for ever, and not for each change of that session, because all others wait meanwhile.
+   */
+  private *stateAfterPatiently(
+    operation: Exclude<RecordOperation, { type: "remove" }>,
+    stamp: CommitStamp,
+  ): Generator<undefined, (CommitStamp & { entry: FrozenEntry }) | undefined> {
+    const { port } = this.view.files;
+    const { key } = operation;
+    const deadlineMs = port.monotonicMs() + unreadableWaitMs;
+    for (;;) {
+      try {
+        const state = this.stateAfter(operation, stamp);
+        this.unreadable.delete(key);
+        return state;
+      } catch (error) {
+        // Damage of one session must not end the feed of all others.
+        if (!hasCode(error, "entry_damaged") && !(error instanceof BaseMismatchError)) throw error;
+        if (!mayBeReadLater((error as Error).cause) || this.unreadable.has(key)) return undefined;
+        if (port.monotonicMs() >= deadlineMs) this.unreadable.add(key);
+      }
+      yield undefined;
+    }
+  }
 
   private stateAfter(
     operation: Exclude<RecordOperation, { type: "remove" }>,
@@ -303,17 +338,11 @@ export class ChangeFollower {
 
   /** The state at the version, or a newer one, which then stands for the changes in between. */
   private stateFromView(key: string, stamp: CommitStamp): (CommitStamp & { entry: FrozenEntry }) | undefined {
-    try {
-      this.refreshUpToFence();
-      const state = this.view.readAt(key, stamp.version);
-      if (state.entry === undefined) return undefined; // Removed since; its removal is still to come.
-      if (state.version > stamp.version) this.deliveredUpTo.set(key, state.version);
-      return this.remember(key, state, state.entry);
-    } catch (error) {
-      // Damage of one session must not end the feed of all others.
-      if (hasCode(error, "entry_damaged") || error instanceof BaseMismatchError) return undefined;
-      throw error;
-    }
+    this.refreshUpToFence();
+    const state = this.view.readAt(key, stamp.version);
+    if (state.entry === undefined) return undefined; // Removed since; its removal is still to come.
+    if (state.version > stamp.version) this.deliveredUpTo.set(key, state.version);
+    return this.remember(key, state, state.entry);
   }
 
   /** Changes from before a fence are still told; the fence itself is met by the follower in its turn. */

@@ -31,6 +31,10 @@ export async function* watchChanges(
       let delivered = false;
       for (const change of follower.poll()) {
         if (ended.aborted) return;
+        if (change === undefined) {
+          await waiter.next(pollMsMax);
+          continue;
+        }
         delivered = true;
         yield change;
       }

@@ -5,8 +5,7 @@
 
 import type { FrozenEntry, Generation } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
-import { hasCode } from "../../../fs/port.js";
-import { isRefusalOfTheSystem } from "../../../fs/refusal.js";
+import { isRefusalOfTheSystem, readPatiently } from "../../../fs/refusal.js";
 import { freezeParsedJson } from "../../../sessions/entry-value.js";
 import { applyPatch } from "../../../sessions/patch.js";
 import type { JournaledChange, KeyHistory } from "../journal/key-histories.js";
@@ -133,23 +132,16 @@ function freezeJournaled(value: unknown): { readonly frozen: FrozenEntry } | { r
   }
 }
 
-function readBase(
-  entries: EntryDirectory,
-  key: string,
-  attemptsLeft = readAttemptsMax,
-): { stored: FoldedState | undefined } | { damage: string } {
+function readBase(entries: EntryDirectory, key: string): { stored: FoldedState | undefined } | { damage: string } {
   try {
-    return { stored: entries.read(key) };
+    // P16: a sector that is gone must not block its segment for ever.
+    return { stored: readPatiently(() => entries.read(key)) };
   } catch (error) {
     if (!(error instanceof SessionStoreError && error.code === "entry_damaged")) throw error;
     const { cause } = error;
-    if (hasCode(cause, "EIO") && attemptsLeft > 1) return readBase(entries, key, attemptsLeft - 1);
     // A file that cannot be read just now is not damaged. To go on without it would drop changes that were
     // acknowledged; so this checkpoint fails, and the journal keeps them for the next one.
     if (isRefusalOfTheSystem(cause)) throw cause;
     return { damage: error.problem };
   }
 }
-
-/** A sector that is gone fails every time, and must not block its segment for ever (P16). */
-const readAttemptsMax = 3;

@@ -12,7 +12,7 @@ import type { SessionSummary } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
 import { Pace } from "../../../fs/pace.js";
 import { type Directory, hasCode, type Port } from "../../../fs/port.js";
-import { isRefusalOfTheSystem } from "../../../fs/refusal.js";
+import { isRefusalOfTheSystem, readPatiently } from "../../../fs/refusal.js";
 import { summarizeSession } from "../../../sessions/summary.js";
 import { readEntryFileIfExists } from "../entries/entry-file.js";
 import { parseEntryFileName, summaryIndexName } from "../layout.js";
@@ -322,7 +322,7 @@ function isLossOfIndex(error: unknown): boolean {
 /** A damaged session has no summary; its error is for those who read it. */
 function withoutDamage<Result>(read: () => Result): Result | undefined {
   try {
-    return read();
+    return readPatiently(read);
   } catch (error) {
     // A file that cannot be read just now is not damaged; its session must not vanish from all lists to come.
     if (error instanceof SessionStoreError && isRefusalOfTheSystem(error.cause)) throw error.cause;
