@@ -189,6 +189,20 @@ test("a cursor from before a foreign write leads to what it changed, before and 
   assert.deepEqual((await seen()).sort(), ["put c", "put foreign", "remove b"]);
 });
 
+test("a cursor from before more commits than the versions file keeps notes of begins anew", async () => {
+  const machine = machineWith(textOf({}));
+  const store = await start(machine, "ours");
+  await commitPut(machine, store, "a", { n: 0 });
+  const cursor = await store.backend.cursor();
+  for (let round = 0; round < 10; round += 1) {
+    const commits = Array.from({ length: 64 }, (_, n) => store.backend.commit(request([put("a", { n })])));
+    await machine.settle(Promise.all(commits));
+  }
+  const feed = store.backend.changes(cursor)[Symbol.asyncIterator]();
+  assert.equal((await machine.settle(feed.next())).value.type, "reset");
+  assert.ok(machine.readText(versionsPath).length < 200_000, "the versions file does not grow for ever");
+});
+
 test("a watcher sees what others write, and what they remove", async () => {
   const machine = machineWith(textOf({ a: { n: 1 }, b: { n: 1 } }));
   const store = await start(machine, "ours");

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { kernelLockName } from "../../../src/backends/json/layout.js";
+import { defaultLimits } from "../../../src/limits.js";
 import type { SimulatedMachine } from "../../sim/machine.js";
 import { rejectsWith } from "../../support/store-reading.js";
 import {
@@ -12,6 +13,7 @@ import {
   machineWith,
   openJson,
   put,
+  readStore,
   request,
   start,
   textOf,
@@ -76,11 +78,39 @@ for (const [what, make] of Object.entries(makers)) {
 }
 
 test("a file of more than legacyFileBytes is not read", async () => {
-  const { defaultLimits } = await import("../../../src/limits.js");
   const machine = machineWith(textOf({ a: { text: "x".repeat(300) } }));
   const limits = { ...defaultLimits, legacyFileBytes: 200 };
   const error = await rejectsWith("limit_exceeded", () => machine.settle(openJson(machine.process(), { limits })));
   assert.match(error.message, /legacyFileBytes/);
+});
+
+test("a session under a key of more bytes than the limit (keyBytes) is none, and stays in the file", async () => {
+  const file = { a: { n: 1 }, "a-long-key": { n: 2 } };
+  const machine = machineWith(textOf(file));
+  const limits = { ...defaultLimits, keyBytes: 8 };
+  await rejectsWith("entry_damaged", readStore(machine, { limits }));
+  const store = await start(machine, "gateway", { limits });
+  assert.equal((await store.backend.read(["a-long-key"])).size, 0);
+  await commitPut(machine, store, "a", { n: 3 });
+  assert.equal(machine.readText(livePath), textOf({ ...file, a: { n: 3 } }));
+});
+
+test("an entry of more levels than the limit (nestingLevels) is damaged, the others are not", async () => {
+  const machine = machineWith(textOf({ a: { n: 1 }, deep: { x: { y: { z: 1 } } } }));
+  const { backend } = await start(machine, "gateway", { limits: { ...defaultLimits, nestingLevels: 2 } });
+  assert.deepEqual((await backend.read(["a"])).get("a")?.entry, { n: 1 });
+  await rejectsWith("entry_damaged", backend.read(["deep"]));
+});
+
+test("a commit that makes more sessions than the limit (sessions) changes nothing; one that makes none is served", async () => {
+  const before = textOf({ a: { n: 1 }, b: { n: 1 } });
+  const machine = machineWith(before);
+  const store = await start(machine, "gateway", { limits: { ...defaultLimits, sessions: 2 } });
+  await rejectsWith("limit_exceeded", () =>
+    machine.settle(store.backend.commit(request([put("a", { n: 2 }), put("c", { n: 1 })]))),
+  );
+  assert.equal(machine.readText(livePath), before);
+  await commitPut(machine, store, "a", { n: 2 });
 });
 
 test("temporary files of a writer that died are swept, those of other programs are not", async () => {

@@ -111,6 +111,7 @@ for (const [what, text] of [
   ["names no process", () => "{}"],
   ["names an impossible process", (machine: SimulatedMachine) => lockText(machine, -1)],
   ["is huge", () => "x".repeat(100_000)],
+  ["is larger than any lock file, and names the dead", () => `${" ".repeat(10_000)}{"pid":999999}`],
   [
     "says no time",
     (machine: SimulatedMachine) => JSON.stringify({ pid: machine.process("gateway").processId, createdAt: "soon" }),

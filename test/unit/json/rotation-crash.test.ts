@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { defaultLimits } from "../../../src/limits.js";
 import { SeededRandom } from "../../sim/random.js";
 import { rejectsWith } from "../../support/store-reading.js";
 import { afterwards, checkSurvived, original, rotateAndSave } from "./rotation-scene.js";
@@ -108,6 +109,15 @@ test("a live file that becomes invalid while the store is open stops reads and w
   assert.deepEqual((await backend.read(["other"])).get("other")?.entry, { n: 1 });
   await machine.settle(backend.commit(request([put("added", { n: 2 })])));
   assert.equal(machine.readText(livePath), textOf(afterwards));
+});
+
+test("a backup that is larger than the limit (legacyFileBytes) is not read for the message", async () => {
+  const machine = machineWith("");
+  machine.writeFile(`${livePath}.bak.1000`, textOf({ small: {} }));
+  machine.writeFile(`${livePath}.bak.2000`, textOf({ large: { text: "x".repeat(1_000) } }));
+  const limits = { ...defaultLimits, legacyFileBytes: 500 };
+  const error = await rejectsWith("invalid_legacy", () => machine.settle(openJson(machine.process(), { limits })));
+  assert.match(error.message, /newest valid backup is sessions\.json\.bak\.1000/);
 });
 
 test("without any valid backup the error says so", async () => {

@@ -2,9 +2,23 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { checksumOf } from "../../../src/backends/json/watched-file.js";
+import { defaultLimits } from "../../../src/limits.js";
+import { HookedPort } from "../../protocol/simulated-store.js";
 import { FailingPort } from "../../sim/failing-port.js";
 import { rejectsWith } from "../../support/store-reading.js";
-import { backupsIn, commitPut, livePath, machineWith, openJson, put, request, start, textOf } from "./support.js";
+import {
+  backupsIn,
+  commitPut,
+  livePath,
+  machineWith,
+  openJson,
+  put,
+  request,
+  start,
+  textOf,
+  versionsPath,
+} from "./support.js";
 
 test("a file of exactly rotateBytes is not rotated, one byte more is", async () => {
   const text = textOf({ a: { n: 1 } });
@@ -66,6 +80,73 @@ test("a backup never takes a name that is in use", async () => {
   const contents = backupsIn(machine).map((name) => machine.readText(`/home/agent/${name}`));
   assert.equal(contents.filter((content) => content === "taken").length, 500);
   assert.equal(contents.length, 501);
+});
+
+test("a name that somebody gives to another file while the copy is made is not replaced", async () => {
+  const before = textOf({ a: { n: 1 } });
+  const machine = machineWith(before);
+  const port = new HookedPort(machine.process("gateway"));
+  const backend = await machine.settle(openJson(port, { rotateBytes: 0 }));
+  let taken = 0;
+  port.before = ({ method, path }) => {
+    if (method !== "syncFile" || !path.includes(".tmp") || taken > 0) return;
+    const nowMs = Math.floor(machine.nowMs);
+    for (let ms = nowMs - 50; ms < nowMs + 50; ms += 1, taken += 1) machine.writeFile(`${livePath}.bak.${ms}`, "taken");
+  };
+  await machine.settle(backend.commit(request([put("b", { n: 2 })])));
+  const contents = backupsIn(machine).map((name) => machine.readText(`/home/agent/${name}`));
+  assert.deepEqual(
+    contents.filter((content) => content !== "taken"),
+    [before],
+  );
+  assert.equal(contents.length, taken + 1);
+});
+
+// Fails without the checksum in `#planBackup`: the file looks unchanged when the save looks again.
+test("a copy is of what is replaced, also when another program writes something else and puts it back", async () => {
+  const before = textOf({ a: { n: 1 } });
+  const machine = machineWith(before);
+  const port = new HookedPort(machine.process("gateway"));
+  const backend = await machine.settle(openJson(port, { rotateBytes: 0 }));
+  await machine.advance(10_000);
+  await backend.read(["a"]);
+  let edits = 0;
+  port.before = ({ method, path }) => {
+    const isForCopy = method === "open" && path === livePath;
+    if (isForCopy && edits === 0) {
+      edits += 1;
+      machine.writeFile(livePath, textOf({ a: { n: 7 } }));
+      // Before it is read again, at the latest before the look that comes before the renames.
+    } else if (edits === 1 && (isForCopy || method === "syncFile")) {
+      edits += 1;
+      machine.writeFile(livePath, before);
+    }
+  };
+  await machine.settle(backend.commit(request([put("b", { n: 2 })])));
+  assert.equal(edits, 2);
+  assert.deepEqual(
+    backupsIn(machine).map((name) => machine.readText(`/home/agent/${name}`)),
+    [before],
+  );
+  const { backups } = JSON.parse(machine.readText(versionsPath)) as { backups: { name: string; checksum: string }[] };
+  for (const { name, checksum } of backups) {
+    assert.equal(checksumOf(machine.readFile(`/home/agent/${name}`)), checksum, "the copy is what its record says");
+  }
+});
+
+test("a backup that is larger than the limit (legacyFileBytes) is not read, and stays", async () => {
+  const machine = machineWith(textOf({ a: { text: "x".repeat(1_000) } }));
+  const before = await start(machine, "before", { rotateBytes: 0 });
+  await commitPut(machine, before, "a", { n: 0 });
+  await machine.settle(before.backend.close());
+  const [large] = backupsIn(machine);
+  const store = await start(machine, "gateway", {
+    rotateBytes: 0,
+    limits: { ...defaultLimits, legacyFileBytes: 500 },
+  });
+  for (let n = 1; n <= 5; n += 1) await commitPut(machine, store, "a", { n });
+  assert.equal(backupsIn(machine).length, 4);
+  assert.ok(backupsIn(machine).includes(large as string));
 });
 
 test("a save that fails at any call changes nothing, says so, and leaves nothing behind", async () => {

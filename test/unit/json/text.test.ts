@@ -72,6 +72,16 @@ test("a save that changes nothing writes nothing: no file is created, renamed, s
   assert.equal(machine.readText(livePath), textOf({ a: { n: 1 }, b: { n: 2 } }));
 });
 
+test("a put of what is there already is a commit with a version of its own, and leaves the file as it is", async () => {
+  const machine = machineWith(textOf({ a: { n: 1 } }));
+  const store = await start(machine, "gateway", { rotateBytes: 0 });
+  const inode = machine.inodeAt(livePath);
+  const first = await commitPut(machine, store, "a", { n: 1 });
+  assert.notEqual(await commitPut(machine, store, "a", { n: 1 }), first);
+  assert.equal(machine.inodeAt(livePath), inode);
+  assert.deepEqual(backupsIn(machine), []);
+});
+
 test("commits that wait together share one save", async () => {
   const machine = machineWith(textOf({}));
   const port = new CountingPort(machine.process("gateway"));
