@@ -1044,6 +1044,7 @@ export type LimitOptions = {
 };
 export declare const defaultLimits: Readonly<Limits>;
 export declare const limitCaps: Readonly<Limits>;
+export declare const gatewayLimits: Readonly<Limits>;
 export declare const fixedLimits: Readonly<{
     inlineKeyBytes: 120;
     entryFileBytesMax: number;
@@ -2935,6 +2936,7 @@ export interface InvalidLegacy {
     readonly nextStep: string;
 }
 export declare function parseLegacyText(bytes: Uint8Array): LegacyObject | InvalidLegacy;
+export declare function tooLargeStep(bytesMax: number): string;
 export declare const repairStep = "Correct the file, or restore it from a backup, and try again.";
 export declare function invalid(reason: string, nextStep: string): InvalidLegacy;
 

@@ -64,6 +64,19 @@ export const limitCaps: Readonly<Limits> = Object.freeze({
   trashRetentionMs: 3_650 * dayMs,
 });
 
+/**
+ * For what stands in a gateway's place, which had no limits of its own: whatever its file can hold is taken over, written
+ * and rolled back, as far as a store can hold it. A file of more bytes is longer than any text of the engine (V8), which
+ * the gateway reads its file as.
+ */
+export const gatewayLimits: Readonly<Limits> = Object.freeze({
+  ...defaultLimits,
+  keyBytes: limitCaps.keyBytes,
+  entryBytes: limitCaps.entryBytes,
+  nestingLevels: limitCaps.nestingLevels,
+  legacyFileBytes: limitCaps.legacyFileBytes,
+});
+
 /** What is fixed: formats and the protocol rely on these. */
 export const fixedLimits = Object.freeze({
   /** Keys up to this length are readable in file names; longer ones are hashed. */

@@ -11,7 +11,7 @@ import { hasActiveDirectory, inspectStoreForms } from "../discovery/store-forms.
 import { fromSystemError, SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import { hasCode } from "../fs/port.js";
-import { defaultLimits } from "../limits.js";
+import { gatewayLimits } from "../limits.js";
 import { readOpenClawDirectory } from "../migrate/openclaw-directory.js";
 import { openSessionStore } from "../open.js";
 import { inFolder } from "../openclaw/single-names.js";
@@ -50,6 +50,7 @@ export async function readSessions(
     const store = await openSessionStore<Record<string, unknown>>(storePath, {
       readOnly: true,
       migrate: "never",
+      limits: gatewayLimits,
       logger: warnings,
     });
     try {
@@ -113,9 +114,9 @@ export function findForm(storePath: string): FoundForm {
 
 function readLegacy({ kind, location }: FoundForm): Iterable<[string, unknown]> {
   const port = nodePort();
-  if (kind === "legacy") return Object.entries(readLegacyStoreSync(port, location).entries);
+  if (kind === "legacy") return Object.entries(readLegacyStoreSync(port, location, gatewayLimits).entries);
   return inFolder(port, location.parentPath, (folder) => {
-    const found = readOpenClawDirectory(port, folder, location, { keyRule: "openclaw", limits: defaultLimits });
+    const found = readOpenClawDirectory(port, folder, location, { keyRule: "openclaw", limits: gatewayLimits });
     if (found.state !== "invalid") return found.entries;
     throw new SessionStoreError("invalid_legacy", `the directory ${found.reason}`, {
       operation: "read the sessions",

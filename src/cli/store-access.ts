@@ -7,6 +7,7 @@ import type { SessionStore } from "../api.js";
 import { SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import { hasCode, type Port } from "../fs/port.js";
+import { gatewayLimits } from "../limits.js";
 import { openSessionStore } from "../open.js";
 import { shellWord } from "../shell-word.js";
 import type { StorePlace } from "../transfer/store-place.js";
@@ -84,7 +85,7 @@ async function withStore<Result>(
 
 async function open(location: string, readOnly: boolean): Promise<CommandStore> {
   try {
-    return await openSessionStore(location, { readOnly, migrate: "never", logger: warnings });
+    return await openSessionStore(location, { readOnly, migrate: "never", limits: gatewayLimits, logger: warnings });
   } catch (error) {
     if (!(error instanceof SessionStoreError)) throw error;
     if (error.code === "store_missing") {
@@ -109,7 +110,8 @@ async function open(location: string, readOnly: boolean): Promise<CommandStore> 
 
 /** A location for the functions that transfer sessions, with the backend that the user named, if any. */
 export function toPlace(location: string, backend: string | undefined): StorePlace {
-  return backend === undefined ? location : ({ location, backend } as StorePlace);
+  const place: StorePlace = { location, limits: gatewayLimits };
+  return backend === undefined ? place : ({ ...place, backend } as StorePlace);
 }
 
 /** Warnings of the library go to stderr; the rest is not for a person at a terminal. */

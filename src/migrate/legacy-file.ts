@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Directory, Port } from "../fs/port.js";
 import { readStableFile } from "../fs/stable-file.js";
-import type { InvalidLegacy } from "../sessions/legacy-text.js";
+import { type InvalidLegacy, tooLargeStep } from "../sessions/legacy-text.js";
 import { type LegacyRules, type LegacySessions, parseLegacyContent } from "./legacy-content.js";
 
 /** The identity of a content. Whether a file was taken over is decided by this and nothing else. */
@@ -67,7 +67,7 @@ function readLegacyBytes(port: Port, parent: Directory, name: string, bytesMax: 
   return {
     state: "invalid",
     reason: `has ${found.sizeBytes} bytes, the limit (legacyFileBytes) is ${bytesMax}`,
-    nextStep: "Raise the limit, or remove sessions that are no longer needed.",
+    nextStep: tooLargeStep(bytesMax),
   };
 }
 

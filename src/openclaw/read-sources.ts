@@ -6,7 +6,7 @@
 
 import type { ReadPoint } from "../backends/directory/read-point.js";
 import type { FrozenEntry, Generation, VersionToken } from "../contract.js";
-import { defaultLimits } from "../limits.js";
+import { gatewayLimits } from "../limits.js";
 import { privatizeEntry } from "../sessions/entry-value.js";
 import { keyProblem } from "../sessions/keys.js";
 import { normalizeStoreSessionKey } from "./key-normalization.js";
@@ -109,14 +109,14 @@ export class MapSource implements ReadSource {
 
 /** Whether a directory store could hold a session of exactly this name; it is never asked for any other. */
 export function isStoredName(name: string): boolean {
-  return normalizeStoreSessionKey(name) === name && keyProblem(name, defaultLimits.keyBytes) === undefined;
+  return normalizeStoreSessionKey(name) === name && keyProblem(name, gatewayLimits.keyBytes) === undefined;
 }
 
 /** The entry as data of ours; undefined for what no store can hold. */
 export function toEntry(value: unknown): FrozenEntry | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   try {
-    return privatizeEntry(value, defaultLimits);
+    return privatizeEntry(value, gatewayLimits);
   } catch {
     return undefined;
   }

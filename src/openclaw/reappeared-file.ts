@@ -11,7 +11,7 @@ import { WatchedFile } from "../backends/json/watched-file.js";
 import type { FrozenEntry } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
 import type { Directory, Port } from "../fs/port.js";
-import { defaultLimits } from "../limits.js";
+import { gatewayLimits } from "../limits.js";
 import { parseLegacyContent } from "../migrate/legacy-content.js";
 import { knownContents } from "../migrate/merge.js";
 import { judge, type StoreSide } from "../migrate/merge-plan.js";
@@ -30,7 +30,7 @@ export class ReappearedFile {
     this.#port = port;
     this.#parent = parent;
     this.#location = location;
-    this.#file = new WatchedFile(port, parent, location.legacyName, defaultLimits.legacyFileBytes);
+    this.#file = new WatchedFile(port, parent, location.legacyName, gatewayLimits.legacyFileBytes);
   }
 
   /** A file that cannot be read or merged has nothing newer. */
@@ -58,7 +58,7 @@ export class ReappearedFile {
       this.#sessions = none;
       return false;
     }
-    const parsed = parseLegacyContent(look.bytes, { keyRule: "openclaw", limits: defaultLimits });
+    const parsed = parseLegacyContent(look.bytes, { keyRule: "openclaw", limits: gatewayLimits });
     this.#sessions = parsed.state === "invalid" ? none : parsed.entries;
     this.#checksum = look.checksum;
     return true;

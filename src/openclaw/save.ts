@@ -6,7 +6,7 @@
 
 import type { FrozenEntry } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
-import { defaultLimits } from "../limits.js";
+import { gatewayLimits } from "../limits.js";
 import { nowMs } from "./ambient.js";
 import { budgetReferences } from "./budget-references.js";
 import { maintenanceOf } from "./configured-maintenance.js";
@@ -54,7 +54,7 @@ export async function saveSessionStore(
       // Opening a store that is a directory already merges what an older program wrote beside it.
       if (form === "directory") await shared.open();
       const touched = readBase(shared, (source) => compareWith(source, store, keepUnknown));
-      const rules = { limits: defaultLimits, allowDropAcpMetaSessionKeys: "all" } as const;
+      const rules = { limits: gatewayLimits, allowDropAcpMetaSessionKeys: "all" } as const;
       const changes = toChanges(touched, rules).map((change) => {
         return { ...change, isReliedOn: false, purges: done?.evicted.has(change.key) === true };
       });

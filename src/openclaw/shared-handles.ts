@@ -18,7 +18,7 @@ import { realPathOfDeepest } from "../discovery/real-paths.js";
 import { SessionStoreError, type SessionStoreErrorCode } from "../errors.js";
 import { type Directory, type FileStat, hasCode, type Port, type Timer } from "../fs/port.js";
 import { isSameFile } from "../fs/stable-file.js";
-import { defaultLimits } from "../limits.js";
+import { gatewayLimits } from "../limits.js";
 import { mergeLegacyFile } from "../migrate/merge.js";
 import { readOpenClawDirectory } from "../migrate/openclaw-directory.js";
 import { inspectPlace } from "../migrate/place.js";
@@ -237,7 +237,7 @@ export class SharedStore {
   async #openBackend(): Promise<Backend> {
     const { parentPath, legacyName } = this.location;
     const logger = { info: logInfo, warn: logWarning };
-    const options = checkOpenOptions({ lockWaitMs, conflictWaitMs, logger });
+    const options = checkOpenOptions({ lockWaitMs, conflictWaitMs, limits: gatewayLimits, logger });
     const backend = this.#isSingleFile
       ? await JsonBackend.open(this.#port, this.location, options)
       : await openBackend(this.#port, `${parentPath}/${legacyName}`, options);
@@ -326,13 +326,13 @@ export class SharedStore {
   #legacySource(): ReadSource {
     const { parentPath } = this.location;
     try {
-      return MapSource.ofLegacy(readLegacyStoreSync(this.#port, this.location).entries);
+      return MapSource.ofLegacy(readLegacyStoreSync(this.#port, this.location, gatewayLimits).entries);
     } catch (error) {
       // The directory is there: a store that appeared just now, or one in OpenClaw's layout.
       if (!hasCode(error, "store_gone")) throw error;
       const imported = inFolder(this.#port, parentPath, (parent) => {
         if (inspectPlace(this.#port, parent, this.location).state !== "openclaw") throw error;
-        return readOpenClawDirectory(this.#port, parent, this.location, { keyRule: "openclaw", limits: defaultLimits });
+        return readOpenClawDirectory(this.#port, parent, this.location, { keyRule: "openclaw", limits: gatewayLimits });
       });
       if (imported.state === "invalid") throw error;
       const sessions = new Map<string, StoredSession>();
@@ -348,7 +348,7 @@ export class SharedStore {
     if (there === undefined || (this.#mergedFile !== undefined && isSameFile(this.#mergedFile, there))) return;
     this.#mergedFile = there;
     try {
-      await mergeLegacyFile(this.#port, backend, this.location, { limits: defaultLimits });
+      await mergeLegacyFile(this.#port, backend, this.location, { limits: gatewayLimits });
     } catch (error) {
       logWarning(`a legacy file beside the store could not be merged; it stays where it is: ${String(error)}`, {
         path: this.storePath,

@@ -1,5 +1,6 @@
 /** The migration that a gateway runs when it starts, under the name and with the parameters that it is called by there. */
 
+import { gatewayLimits } from "../limits.js";
 import { type MigrationLog, type MigrationResult, migrateSessionStoresOnPort } from "../migrate/report.js";
 import { ambientPort } from "./ambient.js";
 
@@ -17,6 +18,11 @@ export async function runStartupSessionStoreMigration(params: {
   log: MigrationLog;
 }): Promise<SessionStoreMigrationResult[]> {
   const { stateDir, configuredStorePath, log } = params;
-  const { results } = await migrateSessionStoresOnPort(ambientPort(), { stateDir, configuredStorePath, log });
+  const { results } = await migrateSessionStoresOnPort(ambientPort(), {
+    stateDir,
+    configuredStorePath,
+    limits: gatewayLimits,
+    log,
+  });
   return results;
 }

@@ -1,6 +1,7 @@
 /** One store there and back, by the names that callers of pull request 51946 know. */
 
 import { SessionStoreError } from "../errors.js";
+import { gatewayLimits } from "../limits.js";
 import { migrateStore } from "../migrate/migrate.js";
 import type { MigrationResult } from "../migrate/result.js";
 import { rollbackStore } from "../migrate/rollback.js";
@@ -13,7 +14,7 @@ const logger = { info: logInfo, warn: logWarning };
 export async function migrateSessionStoreToDirectory(storePath: string): Promise<MigrationResult> {
   const shared = sharedStore(storePath);
   await shared.close();
-  return migrateStore(shared.storePath, { port: shared.port, logger });
+  return migrateStore(shared.storePath, { port: shared.port, limits: gatewayLimits, logger });
 }
 
 /**
@@ -23,7 +24,11 @@ export async function migrateSessionStoreToDirectory(storePath: string): Promise
 export async function migrateSessionStoreToLegacy(storePath: string): Promise<boolean> {
   const shared = sharedStore(storePath);
   await shared.close();
-  const { outcome, error } = await rollbackStore(shared.storePath, { port: shared.port, logger });
+  const { outcome, error } = await rollbackStore(shared.storePath, {
+    port: shared.port,
+    limits: gatewayLimits,
+    logger,
+  });
   if (outcome !== "failed") return outcome === "restored";
   throw new SessionStoreError(error?.code ?? "io_error", error?.message ?? "the store could not be rolled back", {
     operation: "migrateSessionStoreToLegacy",

@@ -6,7 +6,7 @@
 import type { StoreLocation } from "../backends/directory/layout.js";
 import type { Port } from "../fs/port.js";
 import { isSameFile, readStableFile } from "../fs/stable-file.js";
-import { defaultLimits } from "../limits.js";
+import { gatewayLimits } from "../limits.js";
 import { parseLegacyText } from "../sessions/legacy-text.js";
 import { inFolder } from "./single-names.js";
 
@@ -14,7 +14,7 @@ import { inFolder } from "./single-names.js";
 export async function setUnreadableFileAside(port: Port, location: StoreLocation): Promise<string | undefined> {
   const { parentPath, legacyName } = location;
   return inFolder(port, parentPath, async (folder) => {
-    const found = readStableFile(port, folder, legacyName, defaultLimits.legacyFileBytes);
+    const found = readStableFile(port, folder, legacyName, gatewayLimits.legacyFileBytes);
     if (found.state !== "read") return undefined;
     const parsed = parseLegacyText(found.bytes);
     const holdsSessions = parsed.state === "object" && Object.values(parsed.value).some(isObject);

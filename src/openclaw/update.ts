@@ -14,7 +14,7 @@
 import { ReadPointLostError } from "../backends/directory/read-point.js";
 import type { Backend, CommitRequest, Operation, VersionToken } from "../contract.js";
 import { SessionStoreError } from "../errors.js";
-import { defaultLimits } from "../limits.js";
+import { gatewayLimits } from "../limits.js";
 import { generationsAfter } from "../sessions/generations.js";
 import { jsonEqual } from "../sessions/json-equal.js";
 import { operationFor } from "../store-writes.js";
@@ -100,7 +100,7 @@ async function runOnce<T>(
     // Whoever gets the store itself back may look at all of it, long after this version is gone.
     if (value === view.store) value = view.plain() as T;
     if (watched.isLost) return { outcome: "lost" };
-    const rules = { limits: defaultLimits, allowDropAcpMetaSessionKeys: opts.allowDropAcpMetaSessionKeys };
+    const rules = { limits: gatewayLimits, allowDropAcpMetaSessionKeys: opts.allowDropAcpMetaSessionKeys };
     return { outcome: "done", value, changes: toChanges(view.touched(), rules) };
   } catch (error) {
     if (watched.isLost) return { outcome: "lost" };
@@ -300,7 +300,7 @@ function toRequest(shared: SharedStore, backend: Backend, changes: readonly Sess
       if (base !== undefined) operations.push({ type: "remove", key, purge: change.purges === true });
       continue;
     }
-    const operation = operationFor(key, base?.entry, next, defaultLimits.entryBytes);
+    const operation = operationFor(key, base?.entry, next, gatewayLimits.entryBytes);
     if (operation === undefined) continue;
     const generations =
       base === undefined || !backend.capabilities.generations

@@ -8,6 +8,7 @@
  */
 
 import JSON5 from "json5";
+import { limitCaps } from "../limits.js";
 
 export interface LegacyObject {
   readonly state: "object";
@@ -43,6 +44,15 @@ export function parseLegacyText(bytes: Uint8Array): LegacyObject | InvalidLegacy
     return invalid(`holds ${what}, not an object of sessions`, repairStep);
   }
   return { state: "object", value: value as Record<string, unknown>, tolerated };
+}
+
+/** What to do about a file of more bytes than `bytesMax`, the limit that is set. */
+export function tooLargeStep(bytesMax: number): string {
+  if (bytesMax < limitCaps.legacyFileBytes) return "Raise the limit, or remove sessions that are no longer needed.";
+  return (
+    "No program on this engine (V8) reads more as one text, so the limit cannot be raised. Split the file into smaller " +
+    "stores, or remove sessions that are no longer needed, or large fields of them."
+  );
 }
 
 export const repairStep = "Correct the file, or restore it from a backup, and try again.";

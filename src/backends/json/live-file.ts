@@ -3,7 +3,7 @@
 import { SessionStoreError } from "../../errors.js";
 import type { Directory, Port } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
-import { parseLegacyText } from "../../sessions/legacy-text.js";
+import { parseLegacyText, tooLargeStep } from "../../sessions/legacy-text.js";
 import { type JsonLocation, livePathOf } from "./layout.js";
 import { invalidLive, takenOver, unsafeFile } from "./problems.js";
 import type { LiveContent } from "./view.js";
@@ -25,7 +25,7 @@ export function toLiveContent(
       throw new SessionStoreError(
         "limit_exceeded",
         `the file has ${look.sizeBytes} bytes, the limit (legacyFileBytes) is ${legacyFileBytes}`,
-        { path, nextStep: "Raise the limit, or take the store over into a directory store." },
+        { path, nextStep: tooLargeStep(legacyFileBytes) },
       );
     case "changing":
       throw new SessionStoreError("io_error", "the file keeps changing while it is read", {

@@ -1,6 +1,7 @@
 /** `sessiondir backup create | verify | restore`: consistent backups beside live writers, and the way back. */
 
 import type { Command } from "commander";
+import { gatewayLimits } from "../../limits.js";
 import { type CommonOptions, defineCommand, definePlainCommand } from "../command.js";
 import { exitFailed } from "../failures.js";
 import { countOf } from "../format.js";
@@ -86,7 +87,7 @@ async function create(options: CreateOptions, [directory]: string[]): Promise<nu
 
 async function verify(options: CommonOptions, [backup]: string[]): Promise<number> {
   const { verifyBackup } = await import("../../transfer/backup.js");
-  const manifest = await verifyBackup(backup!);
+  const manifest = await verifyBackup(backup!, { limits: gatewayLimits });
   const ok = manifest.damaged === 0;
   if (options.json) {
     printJson({ ok, ...manifest });

@@ -1,6 +1,7 @@
 /** `sessiondir detect`: what lies at the place of each store, and what `migrate` would do about it. Changes nothing. */
 
 import type { Command } from "commander";
+import { gatewayLimits } from "../../limits.js";
 import type { Detection, DetectionStatus } from "../../migrate/detect.js";
 import { exitFailed } from "../failures.js";
 import { formatBytes, formatCount } from "../format.js";
@@ -21,7 +22,7 @@ async function detect(options: StoreSelection): Promise<number> {
   const missing = missingOf(selection);
   const stores: Detection[] = [];
   for (const { path } of selection.stores) {
-    const found = await detectSessionStore(path);
+    const found = await detectSessionStore(path, { limits: gatewayLimits });
     stores.push(found);
     if (!options.json) report(found);
   }

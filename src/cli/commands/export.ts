@@ -5,7 +5,7 @@ import { SessionStoreError } from "../../errors.js";
 import { type CommonOptions, defineCommand } from "../command.js";
 import { UsageError } from "../failures.js";
 import { countOf } from "../format.js";
-import { findLocation } from "../store-access.js";
+import { findLocation, toPlace } from "../store-access.js";
 import { outputGone, printNote, safeText } from "../terminal.js";
 import { allowDamagedOption, endTransfer, uncounted, warnOfProblems, withProgress } from "../transfers.js";
 
@@ -38,7 +38,7 @@ async function exportBundle(options: ExportCommandOptions, keys: string[]): Prom
     throw new UsageError("--json needs --output: the bundle itself goes to the output.");
   const { exportSessions } = await import("../../transfer/export.js");
   const result = await withProgress("exporting", (progress) =>
-    exportSessions(findLocation(options), options.output ?? { write: writeOut }, {
+    exportSessions(toPlace(findLocation(options), undefined), options.output ?? { write: writeOut }, {
       ...(keys.length > 0 ? { keys } : {}),
       ...(options.agent === undefined ? {} : { agent: options.agent }),
       force: options.force ?? false,

@@ -4,6 +4,7 @@ import path from "node:path";
 import type { Command } from "commander";
 import { SessionStoreError } from "../../errors.js";
 import { nodePort } from "../../fs/node-port.js";
+import { gatewayLimits } from "../../limits.js";
 import type { MigrationOutcome, MigrationProgress, MigrationResult } from "../../migrate/report.js";
 import { exitFailed, reportFailure } from "../failures.js";
 import { countOf, formatCount } from "../format.js";
@@ -48,6 +49,7 @@ async function migrate(options: MigrateOptions): Promise<number> {
     {
       dryRun,
       force,
+      limits: gatewayLimits,
       onProgress: bars.update,
       onResult: (result) => {
         bars.stop();

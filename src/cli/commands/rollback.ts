@@ -1,6 +1,7 @@
 /** `sessiondir rollback`: makes legacy sessions.json files of directory stores again; the directories are kept. */
 
 import type { Command } from "commander";
+import { gatewayLimits } from "../../limits.js";
 import type { RollbackResult } from "../../migrate/rollback.js";
 import { exitFailed } from "../failures.js";
 import {
@@ -54,7 +55,7 @@ async function rollback(options: RollbackOptions): Promise<number> {
 async function rollBack({ path }: SelectedStore, dryRun: boolean, which: string): Promise<RollbackResult> {
   const { rollbackStore } = await import("../../migrate/rollback.js");
   return await withProgress(`rolling back${which}`, ({ update }) =>
-    rollbackStore(path, { dryRun, onProgress: update, logger: warnings }),
+    rollbackStore(path, { dryRun, limits: gatewayLimits, onProgress: update, logger: warnings }),
   );
 }
 

@@ -2,6 +2,7 @@
 
 import { parseStoreLocation } from "../../backends/directory/layout.js";
 import { SessionStoreError } from "../../errors.js";
+import { gatewayLimits } from "../../limits.js";
 import { openSessionStore } from "../../open.js";
 import { applyCleanup } from "../../openclaw/cleanup-apply.js";
 import type { CleanupPlan } from "../../openclaw/cleanup-plan.js";
@@ -98,7 +99,10 @@ function tellWarnings(
 /** Reads with the store open for writing: nothing lies between what the plan relies on and the removals. */
 async function applyToDirectory(run: Run, target: SessionStoreTarget): Promise<Preview> {
   const { agentId, storePath } = target;
-  const session = await openSessionStore<Record<string, unknown>>(storePath, { logger: warnings });
+  const session = await openSessionStore<Record<string, unknown>>(storePath, {
+    limits: gatewayLimits,
+    logger: warnings,
+  });
   // A single file has no trash: a copy beside it keeps what goes.
   if (!session.capabilities.trash && !(await rotateSessionFile(storePath, anySizeBytes))) {
     await session.close();

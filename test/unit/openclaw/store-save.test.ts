@@ -1,7 +1,7 @@
 /** Loading, saving, and maintenance on the way. */
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import {
@@ -197,6 +197,30 @@ test("enforce mode: a save takes out of the caller's object what it removes; ski
   await saveSessionStore(storePath, store, { maintenanceConfig });
   assert.deepEqual(Object.keys(store), ["b"]);
   assert.deepEqual(Object.keys(loadSessionStore(storePath)), ["b"]);
+});
+
+test("what the gateway could hold has no smaller limits here: taken over, written, rolled back and read again", async (context) => {
+  const { storePath, folder } = makePlace(context);
+  const longKey = `agent:main:${"k".repeat(600)}`;
+  let deep: object = { bottom: true };
+  for (let level = 0; level < 120; level += 1) deep = { deep };
+  const large = { text: "x".repeat(17 * 1024 * 1024) };
+  writeFileSync(storePath, JSON.stringify({ [longKey]: entry("k"), deep: entry("d", { deep }) }));
+  const sessionIds = () => Object.values(loadSessionStore(storePath)).map(({ sessionId }) => sessionId);
+  assert.deepEqual(sessionIds().sort(), ["d", "k"]);
+  await updateSessionStore(storePath, (store) => {
+    store.large = entry("l", large);
+    (store[longKey] as SessionEntry).label = "known";
+    (store.deep as SessionEntry).label = "too";
+  });
+  assert.ok(isDirectoryIn(folder));
+  assert.deepEqual(sessionIds().sort(), ["d", "k", "l"]);
+  assert.equal(await migrateSessionStoreToLegacy(storePath), true);
+  assert.deepEqual(sessionIds().sort(), ["d", "k", "l"]);
+  await updateSessionStore(storePath, (store) => {
+    store.late = entry("z");
+  });
+  assert.equal(Object.keys(JSON.parse(readFileSync(storePath, "utf8"))).length, 4);
 });
 
 test("resolveAndPersistSessionFile: persists once, and takes no file of another session over", async (context) => {
