@@ -145,6 +145,43 @@ test("P18: checkpointed segments are kept for their time, unless they are more t
   assert.deepEqual([...filesIn(machine, "journal").values()], [""]);
 });
 
+// Fails when `maintain` leaves an idle store alone.
+test("P18: checkpointed segments of a store in which nobody commits any more go when their time is over", async () => {
+  const machine = await makeMachine();
+  const store = await start(machine, "store", { limits: { segmentRetentionMs: 10 * 60_000 } });
+  await commitPut(machine, store, "a", 1);
+  await machine.advance(60_000);
+  assert.equal(filesIn(machine, "journal").size, 2, "checkpointed, and kept for watchers");
+  await machine.advance(8 * 60_000);
+  // One that opens it later does not know when that will be.
+  const late = await start(machine, "late");
+  store.process.kill();
+  const looks: string[] = [];
+  late.port.before = ({ method, path }) => {
+    if (method === "list" || method === "unlink") looks.push(`${method} ${path}`);
+  };
+  await machine.advance(30 * 60_000);
+  assert.deepEqual([...filesIn(machine, "journal").values()], [""]);
+  assert.ok(looks.length < 10, looks.join("\n"));
+});
+
+// Fails when `Checkpointer.run` unlinks only what is left after the checkpoint, and when a rotation that fails keeps
+// `rotateAndWriteOut` from running it.
+test("P18: on a full disk, segments whose time is over make room", async () => {
+  for (const freeBytes of [1_000, 0]) {
+    const machine = await makeMachine();
+    const store = await start(machine, "store");
+    await commitPut(machine, store, "a", "x".repeat(100_000));
+    await machine.advance(60_000);
+    await commitPut(machine, store, "b", "y".repeat(10_000));
+    machine.disk.freeBytes = freeBytes;
+    await assert.rejects(commitPut(machine, store, "c", "z".repeat(2_000)), { code: "disk_full" });
+    await machine.advance(15 * 60_000);
+    await commitPut(machine, store, "c", "z".repeat(2_000));
+    assert.equal(readEntryFile(machine, "b")?.version, 2, "the checkpoint found room, too");
+  }
+});
+
 // Fails without the limit on the number of kept segments.
 test("P18: no more than a thousand checkpointed segments are kept, however young and small they are", async () => {
   const machine = await makeMachine();
@@ -256,6 +293,34 @@ test("P8: no segment is unlinked before the manifest that makes it superfluous i
   await machine.settle(store.backend.checkpoint());
   await Promise.all(states);
   assert.ok(images > 50, `only ${images} images`);
+});
+
+// Fails without the sync of the store directory in `unlinkExpiredSegments`.
+test("P8: nor before one that was recorded by a process which died before it could sync that", async () => {
+  const machine = await makeMachine({ fileSystem: "weak" });
+  const dying = await start(machine, "dying", { limits: keepNothing });
+  await commitPut(machine, dying, "a", 1);
+  killBefore(
+    dying,
+    ({ method, path }) =>
+      method === "syncDirectory" && path === storePath && readManifest(machine).checkpoint.version === 1,
+  );
+  dying.backend.checkpoint().catch(() => {});
+  await machine.advance(1_000);
+  assert.ok(dying.process.isKilled);
+  const next = await start(machine, "next", { limits: keepNothing });
+  let images = 0;
+  const states: Promise<unknown>[] = [];
+  next.port.before = (call) => {
+    if (!["syncDirectory", "unlink"].includes(call.method)) return;
+    for (const image of machine.powerLossImages(20)) {
+      images += 1;
+      states.push(readStore(image).then((state) => assert.deepEqual(state, { a: { value: 1 } }, call.path)));
+    }
+  };
+  await machine.advance(5_000);
+  await Promise.all(states);
+  assert.ok(!machine.exists(segmentPath(1)) && images > 3, `only ${images} images`);
 });
 
 // Fails without the sync of the store directory behind that of trash/ in `StateWriter.write`.

@@ -57,6 +57,7 @@ export class Checkpointer {
   private readonly pace: Pace;
   private readonly stateWriter: StateWriter;
   private lastTrashSweepMs = Number.NEGATIVE_INFINITY;
+  private expiryLookMs = Number.NEGATIVE_INFINITY;
 
   constructor(files: StoreFiles, lock: LockFile, scanLock: LockFile, options: CheckpointOptions) {
     this.files = files;
@@ -84,6 +85,8 @@ export class Checkpointer {
     if (!this.lock.tryExclusiveChecked()) return "busy";
     try {
       if (!this.files.isInPlace()) return "done";
+      // First of all: on a full disk the rest may need the room.
+      if (this.expiryIsDue) await this.unlinkExpiredSegments();
       this.sweepAfterDeath();
       await this.checkpointSealedSegments();
       await this.unlinkExpiredSegments();
@@ -192,9 +195,16 @@ export class Checkpointer {
 
   // --- retention -------------------------------------------------------------------------------------------------
 
-  /** P18, P8: oldest first; the names are synced before the next one goes. */
-  private async unlinkExpiredSegments(): Promise<void> {
+  /** Whether the retention of some segment may be over. Where nobody commits any more, nobody else would see to it. */
+  get expiryIsDue(): boolean {
+    return this.files.port.monotonicMs() >= this.expiryLookMs;
+  }
+
+  /** P18, P8: oldest first; the names are synced before the next one goes. Under the checkpoint lock. */
+  async unlinkExpiredSegments(): Promise<void> {
     const { port, journal } = this.files;
+    const { segmentRetentionMs, segmentRetentionBytes } = this.options.limits;
+    this.lookForExpiredAfter(0);
     const { checkpoint } = this.files.readManifest();
     const firsts = this.files.listSegments();
     const done = firsts.filter(
@@ -204,16 +214,21 @@ export class Checkpointer {
     let keptBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
     for (const [index, first] of done.entries()) {
       const ageMs = port.nowMs() - this.sealTimeMs(first, firsts[index + 1] as number);
-      if (
-        done.length - index <= keptSegmentsMax &&
-        keptBytes <= this.options.limits.segmentRetentionBytes &&
-        ageMs <= this.options.limits.segmentRetentionMs
-      )
+      if (done.length - index <= keptSegmentsMax && keptBytes <= segmentRetentionBytes && ageMs <= segmentRetentionMs) {
+        this.lookForExpiredAfter(Math.min(segmentRetentionMs, segmentRetentionMs - ageMs + 1));
         return;
+      }
+      // Whoever recorded the checkpoint may have died before the manifest was durable.
+      if (index === 0) await port.syncDirectory(this.files.store);
       port.unlink(journal, layout.segmentName(first));
       keptBytes -= sizes[index] as number;
       await port.syncDirectory(journal);
     }
+    this.lookForExpiredAfter(segmentRetentionMs);
+  }
+
+  private lookForExpiredAfter(ms: number): void {
+    this.expiryLookMs = this.files.port.monotonicMs() + Math.max(ms, expiryLookMsMin);
   }
 
   /** Where the seal is lost, the successor's first commit tells about the same time. */
@@ -288,3 +303,5 @@ export function sweepTemporaryFiles(files: StoreFiles): number {
 /** Many short-lived processes make many small segments; a journal directory must stay quick to list. */
 const keptSegmentsMax = 1_000;
 const trashSweepMs = 60 * 60_000;
+/** An idle store is not looked at more often. */
+const expiryLookMsMin = 60_000;

@@ -227,13 +227,22 @@ export class WritingParts {
     const isDue = holdsCommits && (ageMs >= this.options.limits.segmentAgeMs || nowMs - this.lastAppendMs >= idleMs);
     if (isDue) this.inBackground(() => this.rotateAndWriteOut());
     else if (segments.length > 1) this.checkpointInBackground();
+    else if (this.checkpointer.expiryIsDue) this.inBackground(() => this.unlinkExpiredSegments());
     return undefined;
+  }
+
+  private async unlinkExpiredSegments(): Promise<void> {
+    await this.asCheckpointRun(() => this.checkpointer.unlinkExpiredSegments());
   }
 
   /** Not `checkpoint`, which waits for the work in the background: that would be waiting for itself. */
   private async rotateAndWriteOut(): Promise<void> {
-    await this.committer.rotate();
-    await this.runCheckpointer();
+    try {
+      await this.committer.rotate();
+    } finally {
+      // Also on a disk too full for a seal: what makes room there is done by the checkpointer.
+      await this.runCheckpointer();
+    }
   }
 
   /** One at a time, and known to `finish`: none may go on when the directories are closed. */
