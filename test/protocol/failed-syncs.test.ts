@@ -11,12 +11,14 @@ import {
   filesIn,
   HookedPort,
   holdBackWhile,
+  killBefore,
   loseEverythingPending,
   makeMachine,
   openStore,
   put,
   readStore,
   readValue,
+  remove,
   request,
   type StartedStore,
   type StoreOptions,
@@ -30,8 +32,12 @@ interface FailingStore extends StartedStore {
 }
 
 /** A store whose syncs can be made to fail, and then lose what they were for, as on Linux. */
-async function startFailing(machine: SimulatedMachine, options?: StoreOptions): Promise<FailingStore> {
-  const process = machine.process("failing");
+async function startFailing(
+  machine: SimulatedMachine,
+  options?: StoreOptions,
+  name = "failing",
+): Promise<FailingStore> {
+  const process = machine.process(name);
   const failing = new FailingPort(process);
   const port = new HookedPort(failing);
   const backend = await machine.settle(openStore(port, options));
@@ -123,8 +129,6 @@ test("P11, P16: what a suspect segment removed goes to the trash all the same, a
   store.fail(firstSync(segmentPath(3)));
   await assert.rejects(machine.settle(store.backend.commit(request([put("b", { value: 1 })]))));
   assert.deepEqual(await trashOf(machine, store), listed);
-  // A segment with nothing but carried states would not be sealed.
-  await commitPut(machine, store, "c", 1);
   await machine.settle(store.backend.checkpoint());
   assert.equal(checkpointedVersion(machine), 8);
   assert.deepEqual(await trashOf(machine, store), listed);
@@ -163,7 +167,7 @@ test("P11: when not even the new segment can be synced, nothing is confirmed any
   await assert.rejects(machine.settle(store.backend.sync()), { code: "outcome_unknown" });
 });
 
-// Fails without the look at the poison in `Committer.serve`: the commit is written, and nobody can say what of.
+// Fails without the look at the poison in `Committer.assertMayAppend`: the commit is written, and nobody can say what of.
 test("P11: a poisoned store appends nothing, and reads on", async () => {
   const { machine, store } = await poisoned();
   store.fail({});
@@ -175,6 +179,71 @@ test("P11: a poisoned store appends nothing, and reads on", async () => {
   const next = await start(machine, "next");
   await commitPut(machine, next, "c", 2);
 });
+
+// Fails when `assertMayAppend` asks behind the look at the journal's end, and without the look in `maintain`.
+test("P11: a poisoned store brings no journal in order and writes nothing out, nor does its maintenance", async () => {
+  const { machine, store } = await poisoned();
+  store.fail({});
+  const dead = await start(machine, "dead");
+  killBefore(dead, (call) => call.method === "open" && call.path === segmentPath(5));
+  await commitPut(machine, dead, "c", 1);
+  dead.backend.checkpoint().catch(() => {});
+  for (let ms = 0; ms < 1_000 && !dead.process.isKilled; ms += 1) await machine.advance(1);
+  assert.ok(dead.process.isKilled, "the journal ends with a seal that nobody made a successor for");
+  const before = machine.dump();
+  await machine.advance(60_000);
+  await assert.rejects(machine.settle(store.backend.commit(request([put("d", { value: 1 })]))), { code: "io_error" });
+  await assert.rejects(machine.settle(store.backend.checkpoint()), { code: "io_error" });
+  assert.deepEqual(machine.dump(), before);
+});
+
+// Fails when `giveUp` does not abandon the segment whose sync failed again.
+for (const who of ["a process that has it open", "the one who opens it again, as the error says"]) {
+  test(`P11: what is acknowledged behind two failed syncs stays: the commit is of ${who}`, async () => {
+    const machine = await makeMachine();
+    const store = await startFailing(machine);
+    const beside = await start(machine, "beside");
+    await commitPut(machine, store, "old", 1);
+    store.fail({ failAt: 1, lasts: "from then on", methods: ["syncFile"] });
+    await assert.rejects(machine.settle(store.backend.commit(request([put("b", { value: 1 })]))));
+    store.fail({});
+    let next = beside;
+    if (who.startsWith("the one")) {
+      await assert.rejects(machine.settle(store.backend.commit(request([put("c", { value: 1 })]))), {
+        code: "io_error",
+      });
+      beside.process.kill();
+      await machine.settle(store.backend.close());
+      next = await start(machine, "next");
+    }
+    const images: SimulatedMachine[] = [];
+    const acknowledged = next.backend.commit(request([put("new", { value: 2 })]));
+    await machine.settle(acknowledged.then(() => images.push(loseEverythingPending(machine))));
+    const left = await readStore(images[0]!);
+    assert.deepEqual([left.old, left.new], [{ value: 1 }, { value: 2 }]);
+  });
+}
+
+// Fails without the look for a mark in `abandonSuspects`.
+for (const goesOn of [false, true]) {
+  const meanwhile = goesOn ? ", also when the new one is in use already" : "";
+  test(`P11: whose sync of a segment fails beside another one's does not give the new segment up${meanwhile}`, async () => {
+    const machine = await makeMachine();
+    const first = await startFailing(machine);
+    const second = await startFailing(machine, {}, "second");
+    let isHeld = true;
+    holdBackWhile(second, (call) => isHeld && call.method === "syncFile" && call.path === segmentPath(1));
+    for (const store of [first, second]) store.fail(firstSync(segmentPath(1)));
+    const outcome = second.backend.commit(request([put("b", { value: 1 })])).catch((error) => error.code);
+    await machine.advance(2);
+    await assert.rejects(machine.settle(first.backend.commit(request([put("a", { value: 1 })]))));
+    if (goesOn) await commitPut(machine, first, "c", 1);
+    isHeld = false;
+    assert.equal(await machine.settle(outcome), "outcome_unknown");
+    assert.equal(filesIn(machine, "journal").size, 2);
+    await commitPut(machine, second, "d", 1);
+  });
+}
 
 // Fails when carried states are looked for in the next segment only, when only the current segment is marked as suspect, when only the last suspect one is carried over, and when the
 // seal says "rotated".
@@ -218,15 +287,22 @@ test("P11: states that add up to more than recordBytes are carried over all the 
   );
 });
 
+interface BesideFailure {
+  /** Where `failing` dies: by default when it carried the states over, before these are on the disk. */
+  readonly dies?: "without a successor" | "on a full disk";
+  /** The process of `slow` reads, and meets the mark before its own sync is over. */
+  readonly reads?: boolean;
+  readonly beforeFailure?: () => Promise<unknown>;
+}
+
 /**
  * A commit of `slow` has its sync of segment 1 under way while that of `failing` fails and takes the pending bytes with
- * it; and `failing` dies after it carried the states over, before these are on the disk. What a power loss leaves right
- * after `slow` was told that its commit is durable.
+ * it. What a power loss leaves right after `slow` was told that its commit is durable.
  */
 async function syncBesideFailure(
   machine: SimulatedMachine,
   failing: FailingStore,
-  beforeFailure: () => Promise<unknown>,
+  { dies, reads = false, beforeFailure = () => commitPut(machine, failing, "failing", 1) }: BesideFailure = {},
 ): Promise<Record<string, unknown>> {
   const slow = await start(machine, "slow");
   let isHeld = true;
@@ -236,26 +312,87 @@ async function syncBesideFailure(
   await beforeFailure();
   failing.fail(firstSync(segmentPath(1)));
   let hasCarried = false;
+  let isOver = false;
   failing.port.before = (call) => {
+    const isSuccessor = call.method === "open" && call.path.includes("/journal/") && call.path !== segmentPath(1);
+    if (isSuccessor && dies === "without a successor") failing.process.kill();
+    if (isSuccessor && dies === "on a full disk") machine.disk.freeInodes = 0;
     if (call.method === "append" && call.path !== segmentPath(1)) hasCarried = true;
     else if (hasCarried && call.method === "syncFile") failing.process.kill();
   };
-  failing.backend.sync().catch(() => {});
-  for (let ms = 0; ms < 1_000 && !failing.process.isKilled; ms += 1) await machine.advance(1);
-  assert.ok(failing.process.isKilled && hasCarried);
+  const over = () => {
+    isOver = true;
+  };
+  failing.backend.sync().then(over, over);
+  for (let ms = 0; ms < 1_000 && !isOver && !failing.process.isKilled; ms += 1) await machine.advance(1);
+  assert.equal(hasCarried, dies === undefined);
+  assert.equal(failing.process.isKilled, dies !== "on a full disk");
+  machine.disk.freeInodes = 1_000;
+  if (reads) assert.equal(await readValue(slow, "slow"), "acknowledged");
   isHeld = false;
   const images: SimulatedMachine[] = [];
   await machine.settle(acknowledged.then(() => images.push(loseEverythingPending(machine))));
   return readStore(images[0]!);
 }
 
-// Fails without `refreshShowsSuspect` in `Durability.run`.
+// Fails without the look at the seals in `Durability.syncWhatIsTrusted`.
 test("P11: a sync that succeeds beside one that failed acknowledges nothing until the carried states are synced", async () => {
   const machine = await makeMachine();
   const failing = await startFailing(machine, { durability: "interval" });
-  const left = await syncBesideFailure(machine, failing, () => commitPut(machine, failing, "failing", 1));
+  const left = await syncBesideFailure(machine, failing);
   assert.match(machine.readText(segmentPath(1)), /"seal":"suspect"/);
   assert.deepEqual(left.slow, { value: "acknowledged" });
+});
+
+// The first fails when marks are counted after the sync only; the others without `carryOnIfMissing`.
+for (const [name, failure] of [
+  ["a read of this process met the mark first", { reads: true }],
+  ["who found it died before the states went on", { dies: "without a successor" }],
+  ["who found it died, and a read met the mark", { dies: "without a successor", reads: true }],
+  ["who found it met a full disk", { dies: "on a full disk" }],
+] as const satisfies readonly (readonly [string, BesideFailure])[]) {
+  test(`P11: nothing is acknowledged in a segment whose sync failed when ${name}`, async () => {
+    const machine = await makeMachine();
+    const failing = await startFailing(machine, { durability: "interval" });
+    const left = await syncBesideFailure(machine, failing, failure);
+    assert.deepEqual(left.slow, { value: "acknowledged" });
+  });
+}
+
+// Fails without `carryOnIfMissing`: there is nothing to sync, and so nothing that fails.
+test("P11: sync() in a process that finds a suspect segment means that its states went on", async () => {
+  const machine = await makeMachine();
+  const failing = await startFailing(machine, { durability: "interval" });
+  await commitPut(machine, failing, "a", 1);
+  failing.fail(firstSync(segmentPath(1)));
+  killBefore(failing, (call) => call.method === "open" && call.path === segmentPath(2));
+  failing.backend.sync().catch(() => {});
+  for (let ms = 0; ms < 1_000 && !failing.process.isKilled; ms += 1) await machine.advance(1);
+  assert.match(machine.readText(segmentPath(1)), /"seal":"suspect"/);
+  const store = await start(machine, "store", { durability: "interval" });
+  await machine.settle(store.backend.sync());
+  assert.deepEqual(await readStore(loseEverythingPending(machine)), { a: { value: 1 } });
+});
+
+// Fails when `giveUp` calls durable what it synced without a look for marks.
+test("P11: carried states that another process gave up meanwhile are synced again before sync() says so", async () => {
+  const machine = await makeMachine();
+  const store = await startFailing(machine);
+  const other = await startFailing(machine, { durability: "interval" }, "other");
+  let isHeld = true;
+  holdBackWhile(store, (call) => isHeld && call.method === "syncFile" && call.path === segmentPath(2));
+  store.fail(firstSync(segmentPath(1)));
+  const outcome = store.backend.commit(request([put("a", { value: 1 })])).catch((error) => error.code);
+  await machine.advance(5);
+  other.fail(firstSync(segmentPath(2)));
+  killBefore(other, (call) => call.method === "syncFile" && call.path === segmentPath(3));
+  other.backend.sync().catch(() => {});
+  for (let ms = 0; ms < 1_000 && !other.process.isKilled; ms += 1) await machine.advance(1);
+  assert.ok(other.process.isKilled);
+  isHeld = false;
+  assert.equal(await machine.settle(outcome), "outcome_unknown");
+  await machine.settle(store.backend.sync());
+  assert.deepEqual(await readStore(loseEverythingPending(machine)), { a: { value: 1 } });
 });
 
 // Fails when `View.applyRecord` does not mark the segments that carried states name.
@@ -263,7 +400,7 @@ test("P11: the same when the segment was rotated before, and only the carried st
   const machine = await makeMachine();
   lockCheckpoints(machine);
   const failing = await startFailing(machine, { durability: "interval", limits: { segmentBytes: 1 } });
-  const left = await syncBesideFailure(machine, failing, () => commitPut(machine, failing, "failing", 1));
+  const left = await syncBesideFailure(machine, failing);
   assert.match(machine.readText(segmentPath(1)), /"seal":"rotated"/);
   assert.deepEqual(left.slow, { value: "acknowledged" });
 });
@@ -301,9 +438,9 @@ test("P11: a segment that only carried states call suspect is not checkpointed",
     2: [journal.carry({ suspectFrom: 1, lastVersion: 1, states: [carried(1, "a", "as it was")] })],
   });
   const store = await start(machine, "store");
-  await machine.advance(8_000);
-  assert.equal(filesIn(machine, "entries").size, 0);
+  await machine.advance(20_000);
   assert.equal(await readValue(store, "a"), "as it was");
+  assert.match([...filesIn(machine, "entries").values()].join(), /"as it was"/);
   await commitPut(machine, store, "b", 1);
   await machine.settle(store.backend.checkpoint());
   assert.deepEqual(await readStore(machine), { a: { value: "as it was" }, b: { value: 1 } });
@@ -315,12 +452,112 @@ test("P11: a checkpoint whose sync fails writes nothing, and gives the segment u
   const store = await startFailing(machine, { durability: "interval" });
   await commitPut(machine, store, "a", 1);
   store.fail(firstSync(segmentPath(1)));
-  // The attempt in the background fails; the one behind it finds nothing that it may write out.
+  let writtenBefore: number | undefined;
+  store.port.before = (call) => {
+    if (call.method === "append" && call.path === segmentPath(2)) writtenBefore ??= filesIn(machine, "entries").size;
+  };
+  // The attempt in the background fails; the one behind it writes out what went on.
   await machine.settle(store.backend.checkpoint());
-  assert.equal(filesIn(machine, "entries").size, 0);
+  assert.equal(writtenBefore, 0);
+  assert.equal(filesIn(machine, "entries").size, 1);
   machine.evictCleanPages(segmentPath(1));
   await machine.settle(store.backend.sync());
   assert.deepEqual(await readStore(loseEverythingPending(machine)), { a: { value: 1 } });
+});
+
+// Fails without the poison in `Durability.abandon`: the older segment counts as given up in this process only.
+test("P11: a checkpoint that can tell nobody of its failed sync lets nothing be acknowledged behind it", async () => {
+  const machine = await makeMachine();
+  const holder = lockCheckpoints(machine);
+  const store = await startFailing(machine, { durability: "interval", limits: { segmentBytes: 1 } });
+  await machine.advance(1_500);
+  await commitPut(machine, store, "a", "in the first segment");
+  await commitPut(machine, store, "b", "in the second");
+  holder.kill();
+  store.fail(firstSync(segmentPath(1)));
+  store.port.before = (call) => {
+    if (call.method === "append" && call.path.includes("/journal/")) machine.disk.freeBytes = 0;
+  };
+  await assert.rejects(machine.settle(store.backend.checkpoint()));
+  store.port.before = () => {};
+  machine.disk.freeBytes = 1_000_000;
+  const outcome = await machine.settle(store.backend.sync().catch((error) => error.code));
+  const left = await readStore(loseEverythingPending(machine));
+  assert.ok(outcome === "outcome_unknown" || left.a !== undefined, `${outcome}, and there is ${JSON.stringify(left)}`);
+});
+
+// Fails when a segment with carried states only is not sealed, and when `maintain` does not count them as records.
+for (const how of ["checkpoint()", "close()", "maintenance"]) {
+  test(`after a failed sync without a later commit, ${how} leaves complete entry files`, async () => {
+    const machine = await makeMachine();
+    const store = await startFailing(machine);
+    await commitPut(machine, store, "a", 1);
+    store.fail(firstSync(segmentPath(1)));
+    await assert.rejects(machine.settle(store.backend.commit(request([put("b", { value: 1 })]))));
+    if (how === "checkpoint()") await machine.settle(store.backend.checkpoint());
+    else if (how === "close()") await machine.settle(store.backend.close());
+    else await machine.advance(10_000);
+    assert.equal(filesIn(machine, "entries").size, 2);
+    assert.equal(checkpointedVersion(machine), 3);
+    assert.deepEqual(await readStore(machine), { a: { value: 1 }, b: { value: 1 } });
+  });
+}
+
+// Fails without the wait in `Durability.abandon`: every look of the maintenance adds all states to the journal.
+test("P11: a disk that takes no sync at all does not make the journal grow for ever", async () => {
+  const machine = await makeMachine();
+  const store = await startFailing(machine);
+  await commitPut(machine, store, "a", 1);
+  store.fail({
+    failAt: 1,
+    lasts: "from then on",
+    methods: ["syncFile"],
+    matches: ({ path }) => path.includes("/journal/"),
+  });
+  await machine.advance(60_000);
+  const segments = filesIn(machine, "journal").size;
+  assert.ok(segments <= 6, `${segments} segments`);
+  await machine.advance(600_000);
+  assert.equal(filesIn(machine, "journal").size, segments);
+});
+
+// Carried states alone cannot be sealed: their segment and the one behind it would have one name.
+test("a commit without operations is nothing to any reader but a version", async () => {
+  const machine = await makeMachine();
+  const store = await startFailing(machine);
+  const follower = await start(machine, "follower", { readOnly: true });
+  await commitPut(machine, store, "a", 1);
+  const controller = new AbortController();
+  const seen: string[] = [];
+  const since = await machine.settle(follower.backend.cursor());
+  const watching = (async () => {
+    const changes = follower.backend.changes(since, { signal: controller.signal });
+    for await (const change of changes) seen.push(`${change.type} ${"key" in change ? change.key : ""}`);
+  })();
+  const scan = await follower.backend.scan();
+  store.fail(firstSync(segmentPath(1)));
+  await assert.rejects(machine.settle(store.backend.commit(request([remove("a"), put("b", { value: 1 })]))));
+  await machine.advance(10_000);
+  await commitPut(machine, store, "c", 1);
+  await machine.advance(1_000);
+  assert.match(machine.readText(segmentPath(3)), /"version":3,.*"operations":\[\],"checksum"/);
+  assert.deepEqual(seen, ["remove a", "put b", "put c"]);
+  const keys: string[] = [];
+  const reading = (async () => {
+    for await (const { key } of scan) keys.push(key);
+  })();
+  await machine.settle(reading);
+  assert.deepEqual(keys, ["a"]);
+  const { sessions } = await machine.settle(follower.backend.list({ order: "key" }));
+  assert.deepEqual(
+    sessions.map(({ key }) => key),
+    ["b", "c"],
+  );
+  const { lastVersion, checkpointedVersion: checkpointed } = await machine.settle(follower.backend.stats());
+  assert.deepEqual([lastVersion, checkpointed], [4, 3]);
+  controller.abort();
+  await machine.settle(watching);
+  assert.deepEqual(await readStore(machine), { b: { value: 1 }, c: { value: 1 } });
 });
 
 // Fails when only descriptors that are synced to their end are kept, that is: when `syncLiveSegments` closes any sealed one.
@@ -372,5 +609,55 @@ test("close() makes everything durable, also when it cannot checkpoint", async (
   await commitPut(machine, store, "a", 1);
   await machine.settle(store.backend.close());
   assert.equal(checkpointedVersion(machine), 0);
+  assert.deepEqual(await readStore(loseEverythingPending(machine)), { a: { value: 1 } });
+});
+
+// Fails without `syncLast` behind a look that failed.
+test("close() makes everything durable, also when it cannot look at the journal's end just then", async () => {
+  const machine = await makeMachine();
+  lockCheckpoints(machine);
+  const store = await startFailing(machine, { durability: "interval" });
+  await machine.advance(1_500);
+  await commitPut(machine, store, "a", 1);
+  const other = await start(machine, "other", { durability: "interval", limits: { segmentBytes: 1 } });
+  await commitPut(machine, other, "b", 1);
+  other.process.kill();
+  store.fail({ failAt: 1, code: "EMFILE", methods: ["open"], matches: ({ path }) => path.includes("/journal/") });
+  await machine.settle(store.backend.close());
+  assert.deepEqual((await readStore(loseEverythingPending(machine))).a, { value: 1 });
+});
+
+// Fails when `finish` returns for any poisoned store, when it throws for any, and when it does not wait.
+for (const [durability, when] of [
+  ["interval", "before"],
+  ["interval", "during"],
+  ["commit", "before"],
+] as const) {
+  const answer = durability === "interval" ? "says so" : "has nothing to add to what each commit was told";
+  test(`close() of a store of "${durability}" whose syncs fail for good ${when} it ${answer}`, async () => {
+    const machine = await makeMachine();
+    const store = await startFailing(machine, { durability });
+    await machine.advance(1_500);
+    store.fail({ failAt: 1, lasts: "from then on", methods: ["syncFile"] });
+    const committed = machine.settle(store.backend.commit(request([put("a", { value: 1 })])));
+    if (durability === "commit") await assert.rejects(committed, { code: "outcome_unknown" });
+    else await committed;
+    if (when === "before") await machine.advance(1_000);
+    const closed = machine.settle(store.backend.close());
+    if (durability === "commit") await closed;
+    else await assert.rejects(closed, { code: "outcome_unknown" });
+    assert.deepEqual(store.process.openHandles(), []);
+  });
+}
+
+// Fails when `syncLast` does not ask again.
+test("close() resolves when what a failed sync was for went on durably", async () => {
+  const machine = await makeMachine();
+  lockCheckpoints(machine);
+  const store = await startFailing(machine, { durability: "interval" });
+  await machine.advance(1_500);
+  await commitPut(machine, store, "a", 1);
+  store.fail(firstSync(segmentPath(1)));
+  await machine.settle(store.backend.close());
   assert.deepEqual(await readStore(loseEverythingPending(machine)), { a: { value: 1 } });
 });

@@ -24,7 +24,6 @@ import { abortedError, withdrawnOnAbort } from "../../fs/abort-listeners.js";
 import { Pace } from "../../fs/pace.js";
 import type { CommitLock } from "./commit-lock.js";
 import type { Durability } from "./durability.js";
-import { hasCommits } from "./journal/live-segment.js";
 import type { CommitRecord, JsonObject, RecordOperation } from "./journal/record.js";
 import { storeGone } from "./journal-errors.js";
 import type { JournalWriter } from "./journal-writer.js";
@@ -104,7 +103,7 @@ export class Committer {
     if (!(await this.lock.acquire(() => deadlineMs)))
       throw this.lockFile.timeoutError(operation, this.options.lockWaitMs);
     try {
-      this.assertInPlace();
+      this.assertMayAppend();
       settleJournalEnd(this.view, this.writer);
       return action();
     } finally {
@@ -112,9 +111,9 @@ export class Committer {
     }
   }
 
-  /** Seals the current segment if it has commits and starts the next one. */
-  async rotate(): Promise<void> {
-    await this.exclusively("rotate the journal", () => this.rotateUnderLock());
+  /** Seals the current segment and starts the next one; false when it holds nothing. */
+  rotate(): Promise<boolean> {
+    return this.exclusively("rotate the journal", () => this.rotateUnderLock());
   }
 
   private pump(): void {
@@ -164,7 +163,7 @@ export class Committer {
 
   private serveUnderLock(): void {
     try {
-      this.assertInPlace();
+      this.assertMayAppend();
       for (let count = 0; count < commitsPerHoldMax && this.queue.length > 0; count += 1) {
         if (count === 0 || !this.writer.endIsSettled) settleJournalEnd(this.view, this.writer);
         this.serve(this.queue.shift() as PendingCommit);
@@ -186,7 +185,6 @@ export class Committer {
 
   private serve(pending: PendingCommit): void {
     try {
-      if (this.durability.poison) throw this.durability.poison;
       const { request } = pending;
       const conflicts = this.findConflicts(request);
       if (conflicts) {
@@ -285,14 +283,17 @@ export class Committer {
     }
   }
 
-  private rotateUnderLock(): void {
-    if (!hasCommits(this.view.current)) return;
+  private rotateUnderLock(): boolean {
+    if (this.view.current.offset === 0) return false;
     this.writer.seal("rotated");
     this.writer.createSuccessor();
     this.options.onRotated();
+    return true;
   }
 
-  private assertInPlace(): void {
+  private assertMayAppend(): void {
+    // P11: nor does it bring the journal's end in order. Its view may rest on pages that are gone.
+    if (this.durability.poison) throw this.durability.poison;
     if (this.view.files.isInPlace()) return;
     // A rollback renames the directory behind its fence: then that is what happened, and the fence says so.
     this.view.refresh();

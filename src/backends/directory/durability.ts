@@ -10,6 +10,11 @@ import type { LiveSegment } from "./journal/live-segment.js";
 import { type CommitStamp, formatToken } from "./version.js";
 import type { View } from "./view.js";
 
+interface FailedSync {
+  readonly segment: LiveSegment;
+  readonly error: unknown;
+}
+
 interface Waiter {
   readonly stamp: CommitStamp;
   readonly resolve: () => void;
@@ -21,6 +26,8 @@ export class Durability {
   private readonly logger: Logger | undefined;
   /** Seals the suspect segments and carries their states over; under the commit lock. */
   private readonly abandonSuspects: (suspectFrom: number) => Promise<void>;
+  /** Finishes what a process began that gave segments up; under the commit lock. */
+  private readonly carryOn: () => Promise<void>;
   private waiters: Waiter[] = [];
   private running: Promise<void> | undefined;
   /** Everything up to here was synced by this process, or is in synced entry files. */
@@ -28,9 +35,15 @@ export class Durability {
   /** Set for good when not even a new segment could be made durable. */
   poison: SessionStoreError | undefined;
 
-  constructor(view: View, abandonSuspects: (suspectFrom: number) => Promise<void>, logger: Logger | undefined) {
+  constructor(
+    view: View,
+    abandonSuspects: (suspectFrom: number) => Promise<void>,
+    carryOn: () => Promise<void>,
+    logger: Logger | undefined,
+  ) {
     this.view = view;
     this.abandonSuspects = abandonSuspects;
+    this.carryOn = carryOn;
     this.logger = logger;
   }
 
@@ -47,6 +60,22 @@ export class Durability {
   /** Resolves when no sync is under way, whatever came of it. */
   async settled(): Promise<void> {
     while (this.running) await this.running;
+  }
+
+  /**
+   * P11: a sync of this segment failed outside of this loop. It is given up all the same, and what takes its place is
+   * synced at once: a disk that takes nothing must end in a poisoned store, not in a journal that grows by every state at
+   * each attempt.
+   */
+  async abandon(first: number): Promise<void> {
+    try {
+      await this.abandonSuspects(first);
+    } catch (cause) {
+      // This process knows what nobody else could be told.
+      this.poisonWith(cause);
+      throw cause;
+    }
+    await this.wait(this.view.last).catch(() => {});
   }
 
   private start(): void {
@@ -69,14 +98,18 @@ export class Durability {
     await undefined;
     while (this.waiters.length > 0) {
       const target = this.view.last.version;
-      const failed = await this.syncLiveSegments();
-      if (failed) {
-        await this.giveUp(failed.segment, failed.error, target);
-        continue;
+      let failed: FailedSync | undefined;
+      try {
+        failed = await this.syncWhatIsTrusted();
+      } catch (error) {
+        // No sync of ours has failed; the next commit may find the way again.
+        this.settleWaiters(Number.POSITIVE_INFINITY, (waiter) =>
+          waiter.reject(this.unknownOutcome(waiter.stamp, error)),
+        );
+        return;
       }
-      // P11: whoever's sync of the same file failed has marked it; then our sync proves nothing either.
-      if (this.refreshShowsSuspect()) continue;
-      this.acknowledge(target);
+      if (failed) await this.giveUp(failed, target);
+      else this.acknowledge(target);
     }
   }
 
@@ -86,10 +119,38 @@ export class Durability {
     this.settleWaiters(target, (waiter) => waiter.resolve());
   }
 
+  /** P11: whoever's sync of the same file failed has marked it; then our sync proves nothing either, and is made anew. */
+  private async syncWhatIsTrusted(): Promise<FailedSync | undefined> {
+    for (;;) {
+      await this.carryOnIfMissing();
+      const segments = this.view.segments.filter((segment) => segment.seal !== "suspect");
+      const failed = await this.syncSegments(segments);
+      if (failed) return failed;
+      this.lookForMarks();
+      // Asked of the segments, not of the look: any read of this process may have met the mark before.
+      if (!segments.some((segment) => segment.seal === "suspect")) return undefined;
+    }
+  }
+
+  /** P11: whoever gave the last segments up may have died, or found no room, before their states went on. */
+  private async carryOnIfMissing(): Promise<void> {
+    if (this.view.segments.length === 0) this.view.refresh();
+    const { current, segments } = this.view;
+    const isMissing = current.offset === 0 && segments.at(-2)?.seal === "suspect";
+    if (isMissing || current.seal === "suspect") await this.carryOn();
+  }
+
+  private lookForMarks(): void {
+    try {
+      this.view.refresh();
+    } catch {
+      // The store was moved or fenced, or cannot be read just now: what was synced is synced, but for what bears a mark.
+    }
+  }
+
   /** P6: every older live segment, oldest first, then the current one, then their names. */
-  private async syncLiveSegments(): Promise<{ segment: LiveSegment; error: unknown } | undefined> {
+  private async syncSegments(segments: readonly LiveSegment[]): Promise<FailedSync | undefined> {
     const { port, journal } = this.view.files;
-    const segments = this.view.segments.filter((segment) => segment.seal !== "suspect");
     for (const segment of segments) {
       const { offset } = segment;
       if (segment.retired || segment.syncedOffset >= offset) continue;
@@ -121,18 +182,7 @@ export class Durability {
     return undefined;
   }
 
-  private refreshShowsSuspect(): boolean {
-    const before = this.view.segments;
-    const suspects = before.filter((segment) => segment.seal === "suspect").length;
-    try {
-      this.view.refresh();
-    } catch {
-      return false; // The store was moved or fenced: what was synced is synced.
-    }
-    return this.view.segments === before && before.filter((segment) => segment.seal === "suspect").length > suspects;
-  }
-
-  private async giveUp(segment: LiveSegment, error: unknown, target: number): Promise<void> {
+  private async giveUp({ segment, error }: FailedSync, target: number): Promise<void> {
     this.logger?.warn("a sync of the journal failed; its segment is given up and rewritten", {
       path: segment.file.displayPath,
       error: String(error),
@@ -140,11 +190,15 @@ export class Durability {
     try {
       await this.abandonSuspects(segment.first);
       // The states go on in a new segment, which must be durable before anything else is acknowledged.
-      const failedAgain = await this.syncLiveSegments();
-      if (failedAgain) throw failedAgain.error;
+      const failedAgain = await this.syncWhatIsTrusted();
+      if (failedAgain) {
+        // Others must not go on in that one. What takes its place is theirs to make durable.
+        await this.abandonSuspects(failedAgain.segment.first);
+        throw failedAgain.error;
+      }
       this.durableVersion = Math.max(this.durableVersion, target);
     } catch (cause) {
-      this.poison = poisonError(cause, this.view.files.journal.displayPath);
+      this.poison ??= poisonError(cause, this.view.files.journal.displayPath);
     }
     const limit = this.poison ? Number.POSITIVE_INFINITY : target;
     this.settleWaiters(limit, (waiter) => waiter.reject(this.unknownOutcome(waiter.stamp, error)));

@@ -31,6 +31,8 @@ export interface CommitFields {
   readonly reason: string | undefined;
 }
 
+const emptyCommit: CommitFields = { operations: [], commitId: undefined, actor: undefined, reason: undefined };
+
 export class JournalWriter {
   private readonly view: View;
   private readonly recordBytesMax: number;
@@ -74,10 +76,14 @@ export class JournalWriter {
     return record;
   }
 
-  /** P1: the seal is the switch. A segment without commits is never sealed, but by a fence (P20): it has no successor. */
+  /**
+   * P1: the seal is the switch. A segment without commits is never sealed, but by a fence (P20): it has no successor, and
+   * any other would bear the name of the segment itself. One that holds carried states only gets a commit of nothing.
+   */
   seal(reason: SealReason): void {
     const segment = this.view.current;
-    if (segment.seal !== undefined || (!hasCommits(segment) && reason !== "fenced")) return;
+    if (segment.seal !== undefined || (segment.offset === 0 && reason !== "fenced")) return;
+    if (!hasCommits(segment) && reason !== "fenced") this.appendCommit(emptyCommit);
     const sealOffset = segment.offset;
     this.append(
       segment,
@@ -108,10 +114,11 @@ export class JournalWriter {
       if (segment.seal !== "suspect") break;
       suspects.push(segment);
     }
+    const common = this.common();
     this.append(
       view.current,
       encodeCarry({
-        ...this.common(),
+        ...common,
         store: view.files.manifest.incarnation,
         suspectFrom: (suspects.at(-1) as LiveSegment).first,
         lastVersion: view.last.version,
@@ -121,6 +128,7 @@ export class JournalWriter {
       // A user's limit is about commits; states that were committed must go on whatever they add up to.
       Number.POSITIVE_INFINITY,
     );
+    view.current.firstRecordMs = common.timeMs;
   }
 
   /** Taken from memory: what a file says whose sync has failed proves nothing. */

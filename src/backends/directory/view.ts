@@ -283,6 +283,7 @@ export class View {
     const isAhead = record.lastVersion !== this.last.version;
     this.last = { version: record.lastVersion, record: record.lastRecord };
     segment.lastVersion = record.lastVersion;
+    segment.firstRecordMs = record.timeMs;
     // It holds states of commits that this view never saw.
     if (!isAhead) return;
     this.onReset?.();
@@ -308,7 +309,7 @@ export class View {
     for (const follower of this.followers) follower.beforeCommit?.(record);
     segment.overlay.addCommit(record, lineBytes, (key) => this.latestChange(key));
     segment.lastVersion = record.version;
-    segment.firstCommitMs ??= record.timeMs;
+    segment.firstRecordMs ??= record.timeMs;
     this.last = { version: record.version, record: record.record };
     // A cached older entry stays: it is the base that a patch is put together on.
     for (const operation of record.operations) if (operation.type !== "patch") this.cache.delete(operation.key);

@@ -10,7 +10,6 @@ import { Checkpointer } from "./checkpoint.js";
 import { Committer } from "./commit.js";
 import { CommitLock } from "./commit-lock.js";
 import { Durability } from "./durability.js";
-import { hasCommits } from "./journal/live-segment.js";
 import { JournalWriter } from "./journal-writer.js";
 import { lockNames } from "./layout.js";
 import { LockFile } from "./lock-file.js";
@@ -73,7 +72,12 @@ export class WritingParts {
     }
     this.commitLock = new CommitLock(port, this.commitLockFile);
     this.writer = new JournalWriter(view, options.limits.recordBytes);
-    this.durability = new Durability(view, (suspectFrom) => this.abandonSuspects(suspectFrom), options.logger);
+    this.durability = new Durability(
+      view,
+      (suspectFrom) => this.abandonSuspects(suspectFrom),
+      () => this.committer.exclusively("carry on what a segment held whose sync failed", () => {}),
+      options.logger,
+    );
     this.indexWriter = new IndexUpkeep(files);
     this.indexBuilder = new IndexUpkeep(files);
     this.checkpointer = new Checkpointer(files, this.checkpointLockFile, scanLock, {
@@ -81,7 +85,7 @@ export class WritingParts {
       gateWaitMs: options.lockWaitMs,
       logger: options.logger,
       makeWay,
-      onSyncFailed: (first) => this.abandonSuspects(first),
+      onSyncFailed: (first) => this.durability.abandon(first),
       onWritten: (keys, from, to) =>
         this.indexWriter.addCheckpoint(keys, from, to).catch((error) => {
           // Nobody needs it: the next list that finds it behind the checkpoint builds it anew.
@@ -132,7 +136,10 @@ export class WritingParts {
     while (this.files.readManifest().checkpoint.version < target) {
       if (this.background) await this.background.catch(() => {});
       if (this.files.readManifest().checkpoint.version >= target) break;
-      if ((await this.runCheckpointer()) === "done") break;
+      if ((await this.runCheckpointer()) === "done") {
+        // Unless a sync failed meanwhile: then what was to be written out went on in the segment behind (P11).
+        if (!(await this.committer.rotate())) break;
+      }
       if (this.port.monotonicMs() >= deadlineMs)
         throw this.checkpointLockFile.timeoutError("checkpoint", checkpointWaitMs);
       await this.port.sleep(5);
@@ -208,7 +215,7 @@ export class WritingParts {
   /** Entry files lag the journal by a minute at most, busy or not. */
   private maintain(): "fenced" | undefined {
     this.mergeIndexInBackground();
-    if (this.background || this.finished) return undefined;
+    if (this.background || this.finished || this.durability.poison) return undefined;
     try {
       this.view.refresh();
     } catch (error) {
@@ -222,9 +229,9 @@ export class WritingParts {
       this.lastSeenVersion = last.version;
       this.lastAppendMs = nowMs;
     }
-    const holdsCommits = current.firstCommitMs !== undefined;
-    const ageMs = holdsCommits ? Math.abs(this.port.nowMs() - (current.firstCommitMs as number)) : 0;
-    const isDue = holdsCommits && (ageMs >= this.options.limits.segmentAgeMs || nowMs - this.lastAppendMs >= idleMs);
+    const holdsRecords = current.firstRecordMs !== undefined;
+    const ageMs = holdsRecords ? Math.abs(this.port.nowMs() - (current.firstRecordMs as number)) : 0;
+    const isDue = holdsRecords && (ageMs >= this.options.limits.segmentAgeMs || nowMs - this.lastAppendMs >= idleMs);
     if (isDue) this.inBackground(() => this.rotateAndWriteOut());
     else if (segments.length > 1) this.checkpointInBackground();
     else if (this.checkpointer.expiryIsDue) this.inBackground(() => this.unlinkExpiredSegments());
@@ -293,17 +300,16 @@ export class WritingParts {
   /** P11, under the commit lock: seal what cannot be trusted; the successor starts with the states it held. */
   private async abandonSuspects(suspectFrom: number): Promise<void> {
     await this.committer.exclusively("give up a segment whose sync failed", () => {
+      // Somebody else's sync of it failed too, and was quicker.
+      if (this.view.segments.some(({ first, seal }) => first === suspectFrom && seal === "suspect")) return;
       for (const segment of this.view.segments) {
         if (segment.first >= suspectFrom && segment !== this.view.current) segment.seal = "suspect";
       }
-      if (hasCommits(this.view.current)) {
-        this.writer.seal("suspect");
-        this.writer.createSuccessor();
-      } else if (this.view.current.offset === 0) {
+      if (this.view.current.offset === 0) {
         this.writer.carryIfMissing();
       } else {
-        // The segment that the states were carried into cannot be made durable either.
-        throw Object.assign(new Error("EIO: a rewritten segment could not be synced"), { code: "EIO" });
+        this.writer.seal("suspect");
+        this.writer.createSuccessor();
       }
     });
   }
@@ -319,13 +325,14 @@ export class WritingParts {
     await this.background;
     await this.merging;
     await this.checkpointRun;
-    if (this.durability.poison) return;
+    let isReadable = true;
     try {
       this.view.refresh();
     } catch {
-      return; // Moved, fenced or damaged: there is nothing of ours to bring to an end.
+      isReadable = false; // Moved, fenced or damaged, or out of descriptors: what is open is synced all the same.
     }
-    await this.durability.wait(this.view.last);
+    await this.syncLast();
+    if (!isReadable || this.durability.poison) return;
     try {
       if (this.view.last.version <= this.files.readManifest().checkpoint.version) return;
       await this.checkpoint();
@@ -336,6 +343,17 @@ export class WritingParts {
       });
     }
     await this.checkpointRun;
+  }
+
+  /** What an "interval" store has acknowledged is on the disk, or its closer is told. In "commit" mode each caller was. */
+  private async syncLast(): Promise<void> {
+    const { last } = this.view;
+    try {
+      // Asked again: what a failed sync was for may have gone on durably in another segment.
+      await this.durability.wait(last).catch(() => this.durability.wait(last));
+    } catch (error) {
+      if (this.options.durability === "interval") throw error;
+    }
   }
 
   release(): void {

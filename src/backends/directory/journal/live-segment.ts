@@ -17,8 +17,8 @@ export interface LiveSegment {
   seal: SealReason | undefined;
   /** Where the seal begins, if it is in the file. */
   sealOffset: number | undefined;
-  /** The time of its first commit, by its writer's clock. */
-  firstCommitMs: number | undefined;
+  /** The time of its first commit or of its carried states, by their writer's clock. */
+  firstRecordMs: number | undefined;
   /** What this process has synced of it: bytes, and its name in the directory (P6). */
   syncedOffset: number;
   nameSynced: boolean;
@@ -29,7 +29,7 @@ export interface LiveSegment {
   closed: boolean;
 }
 
-/** Carried states are no commits: a segment with nothing else may not be sealed, its successor would have its name. */
+/** Carried states are no commits: a segment with nothing else is not sealed as it is, its successor would have its name. */
 export function hasCommits(segment: LiveSegment): boolean {
   return segment.lastVersion >= segment.first;
 }
@@ -44,7 +44,7 @@ export function newSegment(first: number, file: File): LiveSegment {
     lastVersion: first - 1,
     seal: undefined,
     sealOffset: undefined,
-    firstCommitMs: undefined,
+    firstRecordMs: undefined,
     syncedOffset: 0,
     nameSynced: false,
     pins: 0,

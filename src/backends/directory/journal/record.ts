@@ -56,6 +56,7 @@ export interface CommitRecord extends RecordCommon {
   readonly store?: string | undefined;
   /** The checksum of the commit before it; only in the first record of a segment, so that a cursor there can be checked. */
   readonly previousRecord?: string | undefined;
+  /** None in a commit that only gives a segment of carried states a version of its own, so that it can be sealed (P1). */
   readonly operations: readonly RecordOperation[];
 }
 
@@ -132,7 +133,8 @@ export function encodeCommit(commit: Omit<CommitRecord, "type" | "record">, scra
   if (commit.commitId !== undefined) text += `,"commitId":${JSON.stringify(commit.commitId)}`;
   if (commit.actor !== undefined) text += `,"actor":${JSON.stringify(commit.actor)}`;
   if (commit.reason !== undefined) text += `,"reason":${JSON.stringify(commit.reason)}`;
-  let separator = ',"operations":[';
+  text += ',"operations":[';
+  let separator = "";
   for (const operation of commit.operations) {
     text += separator + operationText(operation);
     separator = ",";
