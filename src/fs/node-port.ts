@@ -54,6 +54,10 @@ export function createNodePort(): Port {
       // Where paths are used as addresses, links in them must be gone.
       return openDirectoryAt(real, addressesByDescriptor ? path.resolve(directoryPath) : real);
     },
+    statRoot: (directoryPath) => {
+      const stat = fs.statSync(directoryPath, { throwIfNoEntry: false });
+      return stat && toFileStat(stat);
+    },
     openDirectory: (parent, name) => openDirectoryAt(address(parent, name), path.join(parent.displayPath, name)),
     realPath: (somePath) => fs.realpathSync.native(somePath),
     closeDirectory: (directory) => {

@@ -4,7 +4,7 @@
  * calls, fail the N-th one, or replace the whole machine by a simulated one.
  *
  * Shape: a call takes a directory handle and a *single name*, never a path, so a check and its use cannot be separated
- * by somebody swapping a parent directory. `openRoot` is the only call that takes a path.
+ * by somebody swapping a parent directory. Only `openRoot` and what is asked before it take a path.
  *
  * Calls inside the commit section are synchronous (an append costs about 1 us, its promise form 245 us). What waits -
  * a sync of the disk, a timer - is asynchronous. Every failing call throws an error with a POSIX `code` ("ENOENT",
@@ -67,6 +67,8 @@ export interface Port {
   // --- directories -----------------------------------------------------------------------------------------------
   /** Opens a directory by a path that its user chose, links and all; from then on only names inside it are used. */
   openRoot(path: string): Directory;
+  /** The stat of what `openRoot` would open now; `undefined` when there is nothing (ENOENT only). */
+  statRoot(path: string): FileStat | undefined;
   openDirectory(parent: Directory, name: string): Directory;
   /**
    * The path without links and dots, of anything that exists. For comparing and for messages: between this call and the

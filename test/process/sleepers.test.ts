@@ -154,6 +154,33 @@ test("P20: whoever slept while the store was moved away writes nothing into it, 
   });
 });
 
+for (const what of ["directory", "folder above it"]) {
+  test(`P20: a store whose ${what} is moved says store_gone, and goes on when it is back in its place`, {
+    skip,
+    timeout,
+  }, async () => {
+    await withPlace(async (place) => {
+      const location = path.join(place.parent, "agent", "sessions", path.basename(place.location));
+      fs.mkdirSync(path.dirname(location), { recursive: true });
+      const store = await openSessionStore<Entry>(location);
+      await store.update("s", () => ({ n: 1 }));
+      const moved = what === "directory" ? location.replace(/\.json$/, ".d") : path.dirname(location);
+      fs.renameSync(moved, `${moved}.old`);
+      for (const n of [2, 3]) await assert.rejects(store.patch("s", { n }), { code: "store_gone" });
+      // A backup in its place is another store.
+      fs.cpSync(`${moved}.old`, moved, { recursive: true });
+      await assert.rejects(store.patch("s", { n: 4 }), { code: "store_gone" });
+      fs.rmSync(moved, { recursive: true });
+      fs.renameSync(`${moved}.old`, moved);
+      await store.patch("s", { n: 5 });
+      await store.close();
+      const again = await openSessionStore<Entry>(location);
+      assert.deepEqual(await again.get("s"), { n: 5 });
+      await again.close();
+    });
+  });
+}
+
 test("P20: a store that was replaced by another one is refused too", { skip, timeout }, async () => {
   await withPlace(async (place) => {
     const old = await openSessionStore<Entry>(place.location);

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SimulatedMachine } from "../sim/machine.js";
+import { SystemError } from "../sim/system-error.js";
 import {
   commitPut,
   filesIn,
@@ -172,6 +173,50 @@ test("P20: a journal that was moved away is not rotated", async () => {
   const before = machine.dump();
   await assert.rejects(machine.settle(store.backend.checkpoint()), { code: "store_gone" });
   assert.deepEqual(machine.dump(), before);
+});
+
+// Fails without `parentIsInPlace` in `StoreFiles.isInPlace`: the name in the folder still leads to the directory.
+test("P20: nothing is committed into a store whose folder was moved away or replaced; back in its place, it goes on", async () => {
+  for (const [folder, elsewhere] of [
+    ["/home/agent", "/home/agent.old"],
+    ["/home", "/away"],
+  ] as const) {
+    for (const isReplaced of [false, true]) {
+      const machine = await makeMachine();
+      const store = await start(machine, "store");
+      await commitPut(machine, store, "a", 1);
+      await machine.settle(store.backend.checkpoint());
+      machine.rename(folder, elsewhere);
+      if (isReplaced) machine.makeDirectory(folder);
+      await machine.advance(1_000);
+      const before = machine.dump();
+      const commit = () => machine.settle(store.backend.commit(request([put("b", { value: 1 })])));
+      for (let attempt = 0; attempt < 2; attempt += 1) await assert.rejects(commit(), { code: "store_gone" });
+      await assert.rejects(machine.settle(store.backend.checkpoint()), { code: "store_gone" });
+      assert.deepEqual(machine.dump(), before);
+      if (isReplaced) continue;
+      machine.rename(elsewhere, folder);
+      await commitPut(machine, store, "b", 2);
+      await machine.settle(store.backend.close());
+      assert.deepEqual(await readStore(machine), { a: { value: 1 }, b: { value: 2 } });
+    }
+  }
+});
+
+// Fails when `parentIsInPlace` takes every error for an answer.
+test("P20: a folder above that became unreadable keeps nobody from committing", async () => {
+  const machine = await makeMachine();
+  const store = await start(machine, "store");
+  let looks = 0;
+  store.port.before = (call) => {
+    if (call.method !== "statRoot") return;
+    looks += 1;
+    throw new SystemError("EACCES", "stat", call.path);
+  };
+  await machine.advance(1_500);
+  await commitPut(machine, store, "a", 1);
+  assert.ok(looks > 0);
+  assert.deepEqual(await readStore(machine), { a: { value: 1 } });
 });
 
 // Fails when `serveUnderLock` settles the journal's end only once for a hold of the lock.

@@ -28,6 +28,7 @@ export interface FailureOptions {
 /** Methods that may throw an error of the system. Closing and unlocking may not: nobody could do anything about it. */
 export const fallibleMethods: readonly PortMethod[] = [
   "openRoot",
+  "statRoot",
   "openDirectory",
   "realPath",
   "statDirectory",

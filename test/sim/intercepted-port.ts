@@ -62,6 +62,10 @@ export abstract class InterceptedPort implements Port {
     return this.intercept({ method: "openRoot", path }, () => this.inner.openRoot(path));
   }
 
+  statRoot(path: string): FileStat | undefined {
+    return this.intercept({ method: "statRoot", path }, () => this.inner.statRoot(path));
+  }
+
   openDirectory(parent: Directory, name: string): Directory {
     return this.#onName("openDirectory", parent, name, () => this.inner.openDirectory(parent, name));
   }

@@ -492,4 +492,9 @@ test("a real path follows every link, and a ring, a missing name or a file on th
   throwsCode("ENOENT", () => port.realPath("/store/link/missing"));
   throwsCode("ELOOP", () => port.realPath("/store/ring"));
   throwsCode("ENOTDIR", () => port.realPath("/store/folder/file/below"));
+  const folder = port.openRoot("/store/folder");
+  assert.equal(port.statRoot("/store/link/../link")?.inode, port.statDirectory(folder).inode);
+  assert.equal(port.statRoot("/store/link/missing"), undefined);
+  throwsCode("ELOOP", () => port.statRoot("/store/ring"));
+  throwsCode("ENOTDIR", () => port.statRoot("/store/folder/file/below"));
 });

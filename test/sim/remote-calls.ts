@@ -46,6 +46,8 @@ export function callRemotely(slot: RemoteState, method: string, p: readonly unkn
       return undefined;
     case "openRoot":
       return keep(slot, process.openRoot(p[0] as string));
+    case "statRoot":
+      return process.statRoot(p[0] as string);
     case "openDirectory":
       return keep(slot, process.openDirectory(first(), p[1] as string));
     case "realPath":

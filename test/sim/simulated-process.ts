@@ -21,6 +21,7 @@ import type {
   ProcessState,
   Timer,
 } from "../../src/fs/port.js";
+import { hasCode } from "../../src/fs/port.js";
 import type { Event } from "./event-queue.js";
 import {
   type DirectoryInode,
@@ -157,6 +158,16 @@ export class SimulatedProcess implements Port {
     if (inode.kind === "symlink") throw new SystemError("ELOOP", "open", path);
     if (inode.kind !== "directory") throw new SystemError("ENOTDIR", "open", path);
     return this.#open(inode, "directory", path);
+  }
+
+  statRoot(path: string): FileStat | undefined {
+    this.#enter();
+    try {
+      return this.#statOf(this.#resolve(path, "every link").inode);
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return undefined;
+      throw error;
+    }
   }
 
   realPath(path: string): string {

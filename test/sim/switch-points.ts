@@ -8,6 +8,7 @@ export type IsSwitchPoint = (step: Step, number: number, result: { readonly repl
 /** Calls that neither change what others see nor look at what others change. */
 const unrelated = new Set([
   "openRoot",
+  "statRoot",
   "openDirectory",
   "closeDirectory",
   "statDirectory",

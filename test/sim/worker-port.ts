@@ -73,6 +73,10 @@ export class WorkerPort implements Port {
     return this.#handle(this.ask("openRoot", [path]));
   }
 
+  statRoot(path: string): FileStat | undefined {
+    return this.ask("statRoot", [path]) as FileStat | undefined;
+  }
+
   openDirectory(parent: Directory, name: string): Directory {
     return this.#handle(this.ask("openDirectory", [idOf(parent), name]));
   }

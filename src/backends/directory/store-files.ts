@@ -33,6 +33,8 @@ export class StoreFiles {
   readonly manifest: Manifest;
   private readonly identity: { readonly device: number; readonly inode: number };
   private readonly opened: Directory[];
+  /** When the folder above was last seen to lie at its path. */
+  private parentSeenMs: number;
 
   private constructor(
     fields: Pick<
@@ -50,6 +52,7 @@ export class StoreFiles {
     this.manifest = fields.manifest;
     this.opened = fields.opened;
     this.identity = fields.identity;
+    this.parentSeenMs = fields.port.monotonicMs();
   }
 
   /** Opens an existing store; ENOENT passes through when there is none. */
@@ -111,12 +114,36 @@ export class StoreFiles {
     await this.port.syncDirectory(this.store);
   }
 
-  /** P20: what we hold open must still be what lies at its path; otherwise a commit would land in a moved directory. */
+  /**
+   * P20: what we hold open must still be what lies at its path; otherwise a commit would land in a moved directory. The
+   * folder above, which may be moved with the store in it, is looked at once a second only.
+   */
   isInPlace(): boolean {
+    const { port, parent } = this;
     const { directoryName } = this.location;
-    // Only the good answer of the short cut counts.
-    if (this.isOurs(this.port.statAtPath?.(this.parent, directoryName))) return true;
-    return this.isOurs(this.port.statName(this.parent, directoryName));
+    if (port.monotonicMs() - this.parentSeenMs >= parentLookMs && !this.parentIsInPlace()) return false;
+    if (port.statAtPath !== undefined) {
+      // Only the good answer of the short cut counts.
+      if (this.isOurs(port.statAtPath(parent, directoryName))) return true;
+      if (!this.parentIsInPlace()) return false;
+    }
+    return this.isOurs(port.statName(parent, directoryName));
+  }
+
+  /** Otherwise the name in it still leads to our directory, but the path does not. */
+  private parentIsInPlace(): boolean {
+    const { port } = this;
+    let there: FileStat | undefined;
+    try {
+      there = port.statRoot(this.location.parentPath);
+    } catch (error) {
+      // Folders above may have become unreadable since; through the descriptor they do not matter.
+      return !hasCode(error, "ENOTDIR");
+    }
+    const { device, inode } = port.statDirectory(this.parent);
+    if (there?.inode !== inode || there.device !== device) return false;
+    this.parentSeenMs = port.monotonicMs();
+    return true;
   }
 
   private isOurs(stat: FileStat | undefined): boolean {
@@ -262,6 +289,7 @@ export function sizeOfFiles(port: Port, directory: Directory): number {
   return bytes;
 }
 
+const parentLookMs = 1_000;
 /** A journal holds a handful of segments; more than this is somebody else's doing. */
 const journalFilesMax = 65_536;
 

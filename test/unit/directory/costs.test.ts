@@ -136,6 +136,19 @@ test("a commit appends once, and waits for nothing while it holds the lock", asy
   });
 });
 
+test("the folder that the store lies in is looked at once a second, however many commits there are", async () => {
+  await onMachine({ a: { n: 0 } }, async (openOne) => {
+    const { store, port } = await openOne();
+    for (const looks of [0, 1]) {
+      await port.sleep(looks * 1_000);
+      port.reset();
+      for (let n = 1; n <= 20; n += 1) await store.update("a", (current) => ({ ...current, n }));
+      assert.equal(port.count("statRoot"), looks);
+      assert.ok(port.count("statName") >= 20, "the store's own name is looked at each time");
+    }
+  });
+});
+
 test("commits that are made at once share a sync", async () => {
   await onMachine({}, async (openOne) => {
     const { store, port } = await openOne();
