@@ -110,6 +110,13 @@ function escapeCharacter(character: string): string {
   }).join("");
 }
 
+/** Whether an error comes from the operating system: it carries one of its codes, and not one of Node's or ours. */
+export function isSystemError(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof SessionStoreError) return false;
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" && /^E(?!RR_)[A-Z0-9]+$/.test(code);
+}
+
 /** Translates an error of the operating system. A `SessionStoreError` passes through unchanged. */
 export function fromSystemError(error: unknown, details: SessionStoreErrorDetails): SessionStoreError {
   if (error instanceof SessionStoreError) return error;
@@ -136,6 +143,11 @@ const systemErrors: Record<string, [SessionStoreErrorCode, string, string | unde
     "Raise its limit (ulimit -n) and try again.",
   ],
   ENFILE: ["too_many_files", "the system has too many open files (ENFILE)", "Close other programs and try again."],
+  EOVERFLOW: [
+    "limit_exceeded",
+    "a directory holds more files than a store can have (EOVERFLOW)",
+    "Find out who made them, then move away what does not belong there.",
+  ],
   ENAMETOOLONG: ["io_error", "a name is longer than the file system allows (ENAMETOOLONG)", "Use a shorter path."],
   ELOOP: [
     "unsafe_path",
@@ -143,6 +155,3 @@ const systemErrors: Record<string, [SessionStoreErrorCode, string, string | unde
     "Replace the link by what it points to.",
   ],
 };
-
-/** Codes of the system that have a code of ours. */
-export const systemCodes: readonly string[] = Object.keys(systemErrors);

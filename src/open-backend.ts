@@ -7,7 +7,7 @@
 import { DirectoryBackend } from "./backends/directory/backend.js";
 import { parseStoreLocation, rollbackMarkerName, type StoreLocation } from "./backends/directory/layout.js";
 import type { Backend } from "./contract.js";
-import { fromSystemError, SessionStoreError, systemCodes } from "./errors.js";
+import { fromSystemError, isSystemError, SessionStoreError } from "./errors.js";
 import { type Directory, hasCode, type Port } from "./fs/port.js";
 import { LegacyWatch } from "./migrate/legacy-watch.js";
 import type { CheckedOpenOptions } from "./open-options.js";
@@ -19,7 +19,7 @@ export async function openBackend(port: Port, location: string, options: Checked
     return await chooseBackend(port, location, options);
   } catch (error) {
     // Errors of the system only: a mistake of ours must not look like one.
-    if (!hasCode(error, ...systemCodes)) throw error;
+    if (!isSystemError(error)) throw error;
     throw fromSystemError(error, { operation: "open the store", path: location });
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import type { FrozenEntry, Generation, Operation, Versioned } from "./contract.js";
-import { SessionStoreError } from "./errors.js";
+import { SessionStoreError, shortenKey } from "./errors.js";
 import { privatizeFields } from "./sessions/entry-value.js";
 import { generationsAfter } from "./sessions/generations.js";
 import { applyPatch } from "./sessions/patch.js";
@@ -48,7 +48,7 @@ export function reopened(
   if (current.entry.sessionId === sessionId) return current.entry;
   const generation = current.generations?.findLast((candidate) => candidate.sessionId === sessionId);
   if (generation === undefined) {
-    throw new SessionStoreError("not_found", `the session has no earlier generation ${JSON.stringify(sessionId)}`, {
+    throw new SessionStoreError("not_found", `the session has no earlier generation ${shortenKey(sessionId)}`, {
       operation,
       key,
       nextStep: "See which there are with store.generations(key) or `sessiondir generations KEY`.",

@@ -38,6 +38,7 @@ import type {
   TrashedSession,
   VersionToken,
 } from "./contract.js";
+import { fromSystemError, isSystemError } from "./errors.js";
 import { fixedLimits } from "./limits.js";
 import { checkOptions, describeType, invalidOption } from "./options.js";
 import type { SessionEntry } from "./sessions/entry.js";
@@ -209,6 +210,8 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
         yield value;
       }
       this.#lifetime.requireOpen("trash");
+    } catch (error) {
+      throw this.#told(error, "trash");
     } finally {
       untrack();
       await end();
@@ -243,7 +246,7 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
     this.#lifetime.requireOpen("list");
     checkOptions(query, queryFields, "list");
     checkQuery(query);
-    return this.#backend.list(query);
+    return this.#telling("list", () => this.#backend.list(query));
   }
 
   async *entries(
@@ -252,7 +255,7 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
     this.#lifetime.requireOpen("entries");
     checkMethodOptions("entries", options);
     requireNotAborted(options.signal, "entries");
-    const snapshot = await this.#backend.scan(options);
+    const snapshot = await this.#telling("entries", () => this.#backend.scan(options));
     const scan = snapshot[Symbol.asyncIterator]();
     const end = async () => scan.return?.();
     const untrack = this.#lifetime.trackScan(end);
@@ -266,6 +269,8 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
       }
       // A scan that was ended by `close` is not complete.
       this.#lifetime.requireOpen("entries");
+    } catch (error) {
+      throw this.#told(error, "entries");
     } finally {
       untrack();
       await end();
@@ -290,7 +295,7 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
   async #startOfWatch(options: WatchOptions): Promise<Cursor> {
     this.#lifetime.requireOpen("watch");
     checkMethodOptions("watch", options);
-    return options.since ?? this.#backend.cursor();
+    return options.since ?? this.#telling("watch", () => this.#backend.cursor());
   }
 
   async *#watchFrom(
@@ -308,6 +313,8 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
         if (ended.signal.aborted || this.#lifetime.closed) return;
         yield publicChange<Entry>(change);
       }
+    } catch (error) {
+      throw this.#told(error, "watch");
     } finally {
       options.signal?.removeEventListener("abort", stop);
       stop();
@@ -318,39 +325,58 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
 
   async sync(): Promise<void> {
     this.#lifetime.requireWritable("sync");
-    return this.#backend.sync();
+    return this.#telling("sync", () => this.#backend.sync());
   }
 
   async checkpoint(): Promise<void> {
     this.#lifetime.requireWritable("checkpoint");
-    return this.#backend.checkpoint();
+    return this.#telling("checkpoint", () => this.#backend.checkpoint());
   }
 
   async cursor(): Promise<Cursor> {
     this.#lifetime.requireOpen("cursor");
-    return this.#backend.cursor();
+    return this.#telling("cursor", () => this.#backend.cursor());
   }
 
   async stats(): Promise<StoreStats> {
     this.#lifetime.requireOpen("stats");
-    return this.#backend.stats();
+    return this.#telling("stats", () => this.#backend.stats());
   }
 
   async *verify(options: { onProgress?: (done: number, total: number) => void } = {}): AsyncGenerator<Finding, void> {
     this.#lifetime.requireOpen("verify");
     checkMethodOptions("verify", options);
-    for await (const finding of this.#backend.check(options)) {
-      this.#lifetime.requireOpen("verify");
-      yield finding;
+    try {
+      for await (const finding of this.#backend.check(options)) {
+        this.#lifetime.requireOpen("verify");
+        yield finding;
+      }
+    } catch (error) {
+      throw this.#told(error, "verify");
     }
   }
 
   close(): Promise<void> {
-    return this.#lifetime.close(() => this.#backend.close());
+    return this.#lifetime.close(() => this.#telling("close", () => this.#backend.close()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  // Backends translate what the system says in what is called often; here, for the rest, nothing gets past either.
+
+  async #telling<Result>(operation: string, work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#told(error, operation);
+    }
+  }
+
+  /** Errors of the system only: a mistake of ours must not look like one. */
+  #told(error: unknown, operation: string): unknown {
+    return isSystemError(error) ? fromSystemError(error, { operation, path: this.location }) : error;
   }
 
   #key(key: unknown): string {

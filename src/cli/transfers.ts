@@ -4,6 +4,7 @@
  */
 
 import { Option } from "commander";
+import { shortenKey } from "../errors.js";
 import type { ConflictPolicy, WriteCounts } from "../transfer/session-writer.js";
 import type { CommonOptions } from "./command.js";
 import { exitFailed } from "./failures.js";
@@ -61,7 +62,7 @@ export function warnOfProblems(
   problems: readonly { readonly key?: string | undefined; readonly message: string }[],
 ): void {
   for (const { key, message } of problems) {
-    warnings.warn(`${what}: ${key === undefined ? "" : `${JSON.stringify(key)}: `}${message}`);
+    warnings.warn(`${what}: ${key === undefined ? "" : `${shortenKey(key)}: `}${message}`);
   }
 }
 

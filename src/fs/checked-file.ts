@@ -65,11 +65,22 @@ export function openRealDirectory(port: Port, parent: Directory, name: string): 
   return refusingOtherKinds(`${parent.displayPath}/${name}`, "directory", () => port.openDirectory(parent, name));
 }
 
-/** Opens a directory of the store; it may not be a link, somebody else's, or writable by group or others. */
-export function openCheckedDirectory(port: Port, parent: Directory, name: string, owner: StoreOwner): Directory {
+/**
+ * Opens a directory of the store; it may not be a link, somebody else's, or writable by group or others, and not a mount:
+ * with `device` given, one that is on another device is refused. It would hide what lies below, or take it away one day.
+ */
+export function openCheckedDirectory(
+  port: Port,
+  parent: Directory,
+  name: string,
+  owner: StoreOwner,
+  device?: number,
+): Directory {
   const directory = openRealDirectory(port, parent, name);
   try {
-    const problem = findDirectoryProblem(port.statDirectory(directory), owner);
+    const stat = port.statDirectory(directory);
+    const isMount = device !== undefined && stat.device !== device;
+    const problem = isMount ? "is a mount: it lies on another device" : findDirectoryProblem(stat, owner);
     if (problem) throw unsafe(`this directory ${problem}`, directory.displayPath);
     return directory;
   } catch (error) {

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import type { FenceableStore } from "../backends/directory/fence.js";
 import type { StoreLocation } from "../backends/directory/layout.js";
 import type { FrozenEntry } from "../contract.js";
-import { SessionStoreError } from "../errors.js";
+import { SessionStoreError, shortenKey } from "../errors.js";
 import { openChecked, readWhole, shortWrite } from "../fs/checked-file.js";
 import { Pace } from "../fs/pace.js";
 import type { Directory, File, Port } from "../fs/port.js";
@@ -120,7 +120,7 @@ export async function writeExport(
     output.write(keys.length === 0 ? emptyText : "{\n");
     for (const [index, key] of keys.entries()) {
       const entry = read(key);
-      if (entry === undefined) throw notTheSame(file, `a session vanished (${JSON.stringify(key.slice(0, 80))})`);
+      if (entry === undefined) throw notTheSame(file, `a session vanished (${shortenKey(key)})`);
       output.write(formatSession(key, entry));
       output.write(index < keys.length - 1 ? separator : "\n}");
       onSession();
@@ -157,7 +157,7 @@ export async function verifyExport(
     const pace = new Pace(port);
     for (const key of expected.keys) {
       const same = Object.hasOwn(parsed.value, key) && jsonEqual(parsed.value[key], expected.read(key));
-      if (!same) throw notTheSame(file, `the session ${JSON.stringify(key.slice(0, 80))} is not what the store holds`);
+      if (!same) throw notTheSame(file, `the session ${shortenKey(key)} is not what the store holds`);
       onSession();
       await pace.breathe();
     }

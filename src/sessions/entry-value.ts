@@ -13,7 +13,7 @@
  */
 
 import type { FrozenEntry } from "../contract.js";
-import { SessionStoreError } from "../errors.js";
+import { SessionStoreError, shortenKey } from "../errors.js";
 import { limitCaps } from "../limits.js";
 import { describe, formatPath } from "./refused-value.js";
 
@@ -364,7 +364,10 @@ function freezeInPlace(value: object, level: number, levelsMax: number): Measure
       if (measure.levels >= levels) levels = measure.levels + 1;
     } else {
       if (typeof part === "number" && !Number.isFinite(part)) {
-        throw new SessionStoreError("invalid_entry", `the field ${JSON.stringify(name)} holds a number out of range`);
+        throw new SessionStoreError(
+          "invalid_entry",
+          `the field ${typeof name === "number" ? name : shortenKey(name)} holds a number out of range`,
+        );
       }
       bytes += primitiveBytes(part);
     }

@@ -1,5 +1,7 @@
 /** How an error speaks of a value that no entry may hold: where it is, and what. */
 
+import { shortenKey } from "../errors.js";
+
 /** `entry.a.b[3]["odd name"]` */
 export function formatPath(path: readonly (string | number)[]): string {
   let text = "entry";
@@ -9,7 +11,7 @@ export function formatPath(path: readonly (string | number)[]): string {
     if (typeof part === "number") text += `[${part}]`;
     else if (part === "...") text += "...";
     else if (/^[A-Za-z_$][\w$]{0,79}$/.test(part)) text += `.${part}`;
-    else text += `[${JSON.stringify(part.slice(0, 80))}]`;
+    else text += `[${shortenKey(part)}]`;
   }
   return text;
 }

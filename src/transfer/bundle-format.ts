@@ -14,7 +14,7 @@
  */
 
 import type { FrozenEntry, Generation, KeyRule } from "../contract.js";
-import { SessionStoreError } from "../errors.js";
+import { SessionStoreError, shortenKey } from "../errors.js";
 import { type Limits, limitCaps } from "../limits.js";
 import { freezeParsedJson } from "../sessions/entry-value.js";
 import { keyProblem } from "../sessions/keys.js";
@@ -172,8 +172,7 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
 
 function refuseOtherFields(fields: Readonly<Record<string, unknown>>, known: readonly string[]): void {
   for (const name of Object.keys(fields)) {
-    if (!known.includes(name))
-      throw new LineProblem(`has a field that bundles do not have: ${JSON.stringify(name.slice(0, 60))}`);
+    if (!known.includes(name)) throw new LineProblem(`has a field that bundles do not have: ${shortenKey(name)}`);
   }
 }
 

@@ -8,7 +8,7 @@
 
 import { createHash } from "node:crypto";
 import path from "node:path";
-import { fromSystemError, SessionStoreError } from "../errors.js";
+import { fromSystemError, SessionStoreError, shortenKey } from "../errors.js";
 import { type Directory, type File, hasCode, type Port } from "../fs/port.js";
 import type { Limits } from "../limits.js";
 import {
@@ -81,7 +81,7 @@ export class BundleReader {
   }
 
   sizeBytes(): number {
-    return this.#port.stat(this.#file).sizeBytes;
+    return this.#telling(() => this.#port.stat(this.#file).sizeBytes);
   }
 
   close(): void {
@@ -113,7 +113,7 @@ export class BundleReader {
         }
         const { session } = parsed.marked;
         if (digests.has(session.key))
-          throw this.#invalid(`has a second line for the session ${JSON.stringify(session.key.slice(0, 80))}`, line);
+          throw this.#invalid(`has a second line for the session ${shortenKey(session.key)}`, line);
         if (digests.size >= this.#limits.sessions)
           throw this.#invalid(`holds more than ${this.#limits.sessions} sessions, the limit (sessions)`, line);
         digests.set(session.key, digestSession(session));
@@ -139,7 +139,7 @@ export class BundleReader {
     let number = 1;
     let offset = 0;
     for (let position = 0; ; ) {
-      const count = this.#port.read(this.#file, chunk, position);
+      const count = this.#telling(() => this.#port.read(this.#file, chunk, position));
       if (count === 0) break;
       position += count;
       const read = chunk.subarray(0, count);
@@ -161,6 +161,15 @@ export class BundleReader {
       }
     }
     if (partBytes > 0) throw this.#invalid("ends in the middle of a line: it was cut off", { number, offset });
+  }
+
+  /** The file was opened; what the system says of it from here on is said of this file. */
+  #telling<Result>(work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      throw fromSystemError(error, { operation: "read a bundle", path: this.path });
+    }
   }
 
   #decode(line: Line): string {

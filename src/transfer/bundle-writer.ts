@@ -6,7 +6,7 @@
 
 import { createHash } from "node:crypto";
 import type { Backend, DamagedSession } from "../contract.js";
-import { SessionStoreError } from "../errors.js";
+import { SessionStoreError, shortenKey } from "../errors.js";
 import { Pace } from "../fs/pace.js";
 import type { Port } from "../fs/port.js";
 import { normalizeKey } from "../sessions/keys.js";
@@ -198,7 +198,7 @@ class HashingOutput {
 const shownMax = 5;
 
 function notThere(source: Backend, missing: readonly string[]): SessionStoreError {
-  const shown = missing.slice(0, shownMax).map((key) => JSON.stringify(key.slice(0, 80)));
+  const shown = missing.slice(0, shownMax).map(shortenKey);
   const more = missing.length > shown.length ? ` and ${missing.length - shown.length} more` : "";
   return new SessionStoreError("not_found", `there is no session ${shown.join(", ")}${more}`, {
     operation: "export sessions",
@@ -210,9 +210,7 @@ function notThere(source: Backend, missing: readonly string[]): SessionStoreErro
 
 function nothingToWrite(source: Backend, { agent }: BundleOptions): SessionStoreError {
   const which =
-    agent === undefined
-      ? "the store holds no session"
-      : `there is no session of the agent ${JSON.stringify(agent.slice(0, 80))}`;
+    agent === undefined ? "the store holds no session" : `there is no session of the agent ${shortenKey(agent)}`;
   return new SessionStoreError("not_found", which, {
     operation: "export sessions",
     path: source.location,

@@ -7,7 +7,7 @@
  */
 
 import type { Backend, Logger } from "../contract.js";
-import { SessionStoreError } from "../errors.js";
+import { SessionStoreError, shortenKey } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import { Pace } from "../fs/pace.js";
 import type { Port } from "../fs/port.js";
@@ -151,7 +151,7 @@ function toResult(
 const shownMax = 5;
 
 function listKeys(keys: readonly string[]): string {
-  const shown = keys.slice(0, shownMax).map((key) => JSON.stringify(key.slice(0, 80)));
+  const shown = keys.slice(0, shownMax).map(shortenKey);
   return shown.join(", ") + (keys.length > shownMax ? ` and ${keys.length - shownMax} more` : "");
 }
 

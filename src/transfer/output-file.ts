@@ -22,7 +22,13 @@ export class FileWriter implements ByteSink {
   constructor(port: Port, directory: Directory, name: string) {
     this.#port = port;
     this.#file = port.open(directory, name, "create");
-    port.setMode(this.#file, 0o600);
+    try {
+      port.setMode(this.#file, 0o600);
+    } catch (error) {
+      port.close(this.#file);
+      removeBestEffort(port, directory, name);
+      throw error;
+    }
   }
 
   write(bytes: Uint8Array): void {

@@ -7,7 +7,7 @@
 import type { Finding } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { findDirectoryProblem } from "../../fs/checked-file.js";
-import { type Directory, type DirectoryEntry, hasCode } from "../../fs/port.js";
+import { type Directory, type DirectoryEntry, type FileStat, hasCode } from "../../fs/port.js";
 import { fixedLimits, type Limits } from "../../limits.js";
 import { readEntryFileIfExists } from "./entries/entry-file.js";
 import { inspectTail } from "./journal/segment-file.js";
@@ -56,18 +56,45 @@ const knownNames = new Map<string, "file" | "directory">([
 ]);
 
 function* checkNames(files: StoreFiles): Generator<Finding> {
-  for (const entry of files.port.list(files.store, fixedLimits.strayFilesMax)) {
-    const known = knownNames.get(entry.name);
-    if (known === undefined && !layout.isTemporaryName(entry.name)) {
-      yield stray(entry, entry.name);
-    } else if (known !== undefined && entry.kind !== known) {
-      yield unsafe(entry.name, `${entry.name} is a ${entry.kind}, not a ${known}`);
-    }
+  for (const [name, directory] of [
+    [layout.journalName, files.journal],
+    [layout.entriesName, files.entries.root],
+  ] as const) {
+    if (!isSame(files.port.statName(files.store, name), files.port.statDirectory(directory)))
+      yield unsafe(
+        name,
+        `what is called ${name}/ now is not what this process has open: it was replaced, or mounted over`,
+      );
   }
+  yield* checkNamesListed(files);
   for (const name of Object.values(layout.lockNames(files.location.directoryName))) {
     const stat = files.port.statName(files.parent, name);
     if (stat && stat.kind !== "file") yield unsafe(`../${name}`, `the lock file is a ${stat.kind}`);
   }
+}
+
+function isSame(left: FileStat | undefined, right: FileStat): boolean {
+  return left?.device === right.device && left.inode === right.inode;
+}
+
+/** Somebody else's files are named one by one as far as anybody would read them, and counted beyond. */
+function* checkNamesListed(files: StoreFiles): Generator<Finding> {
+  let strays = 0;
+  for (const batch of files.port.listInBatches(files.store, 512)) {
+    for (const entry of batch) {
+      const known = knownNames.get(entry.name);
+      if (known === undefined && !layout.isTemporaryName(entry.name)) {
+        strays += 1;
+        if (strays <= fixedLimits.strayFilesMax) yield stray(entry, entry.name);
+      } else if (known !== undefined && entry.kind !== known) {
+        yield unsafe(entry.name, `${entry.name} is a ${entry.kind}, not a ${known}`);
+      }
+    }
+  }
+  const more = strays - fixedLimits.strayFilesMax;
+  if (more <= 0) return;
+  const message = `${more} more files in the store directory are not part of the store; they are ignored`;
+  yield { severity: "warning", code: "foreign_file", message, nextStep: strayStep };
 }
 
 function* checkTrash(files: StoreFiles): Generator<Finding> {
@@ -76,7 +103,9 @@ function* checkTrash(files: StoreFiles): Generator<Finding> {
     try {
       directory = files.openPartIfExists(part);
     } catch (error) {
-      yield unsafe(part, messageOf(error));
+      // What the system refuses just now says nothing about the directory.
+      if (!(error instanceof SessionStoreError)) throw error;
+      yield unsafe(part, describe(error));
       continue;
     }
     if (directory === undefined) continue;
@@ -300,9 +329,4 @@ function corrupt(segment: string, message: string): Finding {
 function relativePath(files: StoreFiles, directory: Directory, name: string): string {
   const inside = directory.displayPath.slice(files.store.displayPath.length + 1);
   return `${inside}/${name}`.replaceAll("\\", "/");
-}
-
-function messageOf(error: unknown): string {
-  if (error instanceof SessionStoreError) return describe(error);
-  return error instanceof Error ? error.message : String(error);
 }

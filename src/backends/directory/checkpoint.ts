@@ -293,8 +293,11 @@ export function sweepTemporaryFiles(files: StoreFiles): number {
   for (const directory of files.entries.directories()) sweep(directory);
   const trash = files.openPartIfExists(layout.trashName);
   if (trash) {
-    sweep(trash);
-    port.closeDirectory(trash);
+    try {
+      sweep(trash);
+    } finally {
+      port.closeDirectory(trash);
+    }
   }
   sweepIndex(files);
   return swept;

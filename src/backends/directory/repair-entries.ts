@@ -4,7 +4,7 @@
  */
 
 import type { FrozenEntry, Generation } from "../../contract.js";
-import { SessionStoreError } from "../../errors.js";
+import { SessionStoreError, shortenKey } from "../../errors.js";
 import { openChecked, readWhole } from "../../fs/checked-file.js";
 import type { Directory, DirectoryEntry } from "../../fs/port.js";
 import { isRefusalOfTheSystem } from "../../fs/refusal.js";
@@ -134,7 +134,7 @@ async function repairFile(
   if (readable && readable.key === key && files.entries.fileName(readable.key) === damaged.name) {
     note(
       "entry_left",
-      `the file can be read but was changed behind the store's back; it was left as it is. Run \`sessiondir repair --store ${shellWord(files.store.displayPath)} --accept ${shellWord(key)}\` to take it as it is now`,
+      `the file can be read but was changed behind the store's back; it was left as it is. Run \`sessiondir repair --store ${shellWord(files.store.displayPath)} --accept ${keyForShell(key)}\` to take it as it is now`,
     );
     return;
   }
@@ -146,6 +146,11 @@ async function repairFile(
     "file_quarantined",
     `nothing of this session could be salvaged (${damaged.problem}); the file ${would} moved to quarantine/`,
   );
+}
+
+/** A key that a message must not carry whole stands for itself: the reader knows it, or finds it in the report. */
+function keyForShell(key: string): string {
+  return shortenKey(key) === JSON.stringify(key) ? shellWord(key) : "KEY";
 }
 
 /** A put or removal that is not yet checkpointed makes whatever the file holds unimportant. */

@@ -6,7 +6,7 @@
 import type { KeyRule } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
-import { type Directory, hasCode } from "../../fs/port.js";
+import { type Directory, hasCode, type Port } from "../../fs/port.js";
 import { writeTemporaryFile } from "./entries/entry-file.js";
 import { readFirstRecord } from "./journal/sealed-segment.js";
 import * as layout from "./layout.js";
@@ -27,33 +27,45 @@ export function manifestNeedsRepair(context: RepairContext): boolean {
 
 export async function repairManifest(context: RepairContext): Promise<void> {
   const { port, location } = context;
-  const parent = port.openRoot(location.parentPath);
-  const store = port.openDirectory(parent, location.directoryName);
+  await withDirectory(port, port.openRoot(location.parentPath), (parent) =>
+    withDirectory(port, port.openDirectory(parent, location.directoryName), (store) => rebuildIn(context, store)),
+  );
+}
+
+async function withDirectory<Result>(
+  port: Port,
+  directory: Directory,
+  work: (directory: Directory) => Promise<Result>,
+): Promise<Result> {
   try {
-    for (const name of [layout.journalName, layout.entriesName]) makeMissingPart(context, store, name);
-    if (context.dryRun) {
-      context.note({
-        code: "manifest_rebuilt",
-        path: layout.manifestName,
-        message: "the manifest would be rebuilt from the journal and the entry files",
-      });
-      return;
-    }
-    const manifest = await deriveManifest(context, store);
-    await keepOld(context, store);
-    const temporary = layout.temporaryName(port.randomBytes(16));
-    await writeTemporaryFile(port, store, temporary, Buffer.from(formatManifest(manifest), "utf8"));
-    port.rename(store, temporary, store, layout.manifestName);
-    await port.syncDirectory(store);
+    return await work(directory);
+  } finally {
+    port.closeDirectory(directory);
+  }
+}
+
+async function rebuildIn(context: RepairContext, store: Directory): Promise<void> {
+  const { port } = context;
+  for (const name of [layout.journalName, layout.entriesName]) makeMissingPart(context, store, name);
+  if (context.dryRun) {
     context.note({
       code: "manifest_rebuilt",
       path: layout.manifestName,
-      message: `the manifest was rebuilt from the journal and the entry files (key rule "${manifest.keyRule}", ${manifest.fileNames} names)`,
+      message: "the manifest would be rebuilt from the journal and the entry files",
     });
-  } finally {
-    port.closeDirectory(store);
-    port.closeDirectory(parent);
+    return;
   }
+  const manifest = await deriveManifest(context, store);
+  await keepOld(context, store);
+  const temporary = layout.temporaryName(port.randomBytes(16));
+  await writeTemporaryFile(port, store, temporary, Buffer.from(formatManifest(manifest), "utf8"));
+  port.rename(store, temporary, store, layout.manifestName);
+  await port.syncDirectory(store);
+  context.note({
+    code: "manifest_rebuilt",
+    path: layout.manifestName,
+    message: `the manifest was rebuilt from the journal and the entry files (key rule "${manifest.keyRule}", ${manifest.fileNames} names)`,
+  });
 }
 
 function makeMissingPart(context: RepairContext, store: Directory, name: string): void {
@@ -89,35 +101,37 @@ async function keepOld(context: RepairContext, store: Directory): Promise<void> 
 
 async function deriveManifest(context: RepairContext, store: Directory): Promise<Manifest> {
   const { port } = context;
-  const journal = port.openDirectory(store, layout.journalName);
-  const entries = port.openDirectory(store, layout.entriesName);
-  try {
-    const firsts = listFirsts(context, journal);
-    if (firsts.length === 0) {
-      await writeTemporaryFile(port, journal, layout.segmentName(1), new Uint8Array(0));
-      await port.syncDirectory(journal);
-      firsts.push(1);
-    }
-    const names = entryNames(context, entries);
-    return {
-      kind: manifestKind,
-      layoutVersion,
-      storeId: randomHex(context),
-      incarnation: findIncarnation(context, journal, firsts) ?? randomHex(context),
-      createdMs: port.nowMs(),
-      lockFamily: port.lockFamily,
-      keyRule: guessKeyRule(names.flat),
-      fileNames: names.flat.some((name) => /^session-hash-[0-9a-f]{64}\.json$/.test(name)) ? "hash" : "base64url",
-      shardDigits: names.hasShards ? 2 : 0,
-      features: { required: [], optional: [] },
-      migration: null,
-      // The oldest segment decides: everything before it is in the entry files, and nothing is applied twice (P14).
-      checkpoint: { version: (firsts[0] as number) - 1, record: originStamp.record, timeMs: port.nowMs() },
-    };
-  } finally {
-    port.closeDirectory(entries);
-    port.closeDirectory(journal);
+  return withDirectory(port, port.openDirectory(store, layout.journalName), (journal) =>
+    withDirectory(port, port.openDirectory(store, layout.entriesName), (entries) =>
+      deriveFrom(context, journal, entries),
+    ),
+  );
+}
+
+async function deriveFrom(context: RepairContext, journal: Directory, entries: Directory): Promise<Manifest> {
+  const { port } = context;
+  const firsts = listFirsts(context, journal);
+  if (firsts.length === 0) {
+    await writeTemporaryFile(port, journal, layout.segmentName(1), new Uint8Array(0));
+    await port.syncDirectory(journal);
+    firsts.push(1);
   }
+  const names = entryNames(context, entries);
+  return {
+    kind: manifestKind,
+    layoutVersion,
+    storeId: randomHex(context),
+    incarnation: findIncarnation(context, journal, firsts) ?? randomHex(context),
+    createdMs: port.nowMs(),
+    lockFamily: port.lockFamily,
+    keyRule: guessKeyRule(names.flat),
+    fileNames: names.flat.some((name) => /^session-hash-[0-9a-f]{64}\.json$/.test(name)) ? "hash" : "base64url",
+    shardDigits: names.hasShards ? 2 : 0,
+    features: { required: [], optional: [] },
+    migration: null,
+    // The oldest segment decides: everything before it is in the entry files, and nothing is applied twice (P14).
+    checkpoint: { version: (firsts[0] as number) - 1, record: originStamp.record, timeMs: port.nowMs() },
+  };
 }
 
 function listFirsts(context: RepairContext, journal: Directory): number[] {
@@ -157,8 +171,11 @@ function entryNames(context: RepairContext, entries: Directory): { flat: string[
       if (kind === "directory" && layout.isShardName(name)) {
         hasShards = true;
         const shard = context.port.openDirectory(entries, name);
-        for (const inner of context.port.listInBatches(shard, 512)) flat.push(...inner.map((entry) => entry.name));
-        context.port.closeDirectory(shard);
+        try {
+          for (const inner of context.port.listInBatches(shard, 512)) flat.push(...inner.map((entry) => entry.name));
+        } finally {
+          context.port.closeDirectory(shard);
+        }
       } else {
         flat.push(name);
       }

@@ -78,12 +78,12 @@ export class StoreFiles {
       const manifest = readManifestIn(port, store, owner);
       if (!readOnly) requireWritable(manifest, `${store.displayPath}/${layout.manifestName}`);
       if (manifest.lockFamily !== port.lockFamily && !readOnly) throw lockFamilyMismatch(manifest, port, store);
-      const journal = keep(openPart(port, store, layout.journalName, owner));
+      const journal = keep(openPart(port, store, layout.journalName, owner, stat.device));
       // Its handle is the entry directory's own, which closes it; until then it is ours.
-      const entriesRoot = keep(openPart(port, store, layout.entriesName, owner));
+      const entriesRoot = keep(openPart(port, store, layout.entriesName, owner, stat.device));
       const { device, inode } = stat;
       opened.pop();
-      const entries = new EntryDirectory(port, entriesRoot, manifest, owner);
+      const entries = new EntryDirectory(port, entriesRoot, manifest, owner, device);
       return new StoreFiles({
         port,
         location,
@@ -152,13 +152,10 @@ export class StoreFiles {
 
   /** `trash/` or `quarantine/`, made when missing. The caller closes it. */
   openOrMakePart(name: string): Directory {
-    try {
-      return openCheckedDirectory(this.port, this.store, name, this.owner);
-    } catch (error) {
-      if (!hasCode(error, "ENOENT")) throw error;
-      this.makePart(name);
-      return openCheckedDirectory(this.port, this.store, name, this.owner);
-    }
+    const existing = this.openPartIfExists(name);
+    if (existing) return existing;
+    this.makePart(name);
+    return this.openPart(name);
   }
 
   private makePart(name: string): void {
@@ -180,9 +177,13 @@ export class StoreFiles {
     }
   }
 
+  private openPart(name: string): Directory {
+    return openCheckedDirectory(this.port, this.store, name, this.owner, this.identity.device);
+  }
+
   openPartIfExists(name: string): Directory | undefined {
     try {
-      return openCheckedDirectory(this.port, this.store, name, this.owner);
+      return this.openPart(name);
     } catch (error) {
       if (hasCode(error, "ENOENT")) return undefined;
       throw error;
@@ -293,9 +294,9 @@ const parentLookMs = 1_000;
 /** A journal holds a handful of segments; more than this is somebody else's doing. */
 const journalFilesMax = 65_536;
 
-function openPart(port: Port, store: Directory, name: string, owner: StoreOwner): Directory {
+function openPart(port: Port, store: Directory, name: string, owner: StoreOwner, device: number): Directory {
   try {
-    return openCheckedDirectory(port, store, name, owner);
+    return openCheckedDirectory(port, store, name, owner, device);
   } catch (error) {
     if (!hasCode(error, "ENOENT")) throw error;
     throw new SessionStoreError("store_damaged", `${name}/ is missing`, {

@@ -1,6 +1,7 @@
 /** `sessiondir backup create | verify | restore`: consistent backups beside live writers, and the way back. */
 
 import type { Command } from "commander";
+import { shortenKey } from "../../errors.js";
 import { gatewayLimits } from "../../limits.js";
 import { type CommonOptions, defineCommand, definePlainCommand } from "../command.js";
 import { exitFailed } from "../failures.js";
@@ -116,7 +117,7 @@ async function restore(options: RestoreCommandOptions, [backup]: string[]): Prom
     }),
   );
   return endTransfer(options, result, (isComplete) => {
-    for (const key of result.backup.damaged) warnings.warn(`the backup lacks ${JSON.stringify(key)}`);
+    for (const key of result.backup.damaged) warnings.warn(`the backup lacks ${shortenKey(key)}`);
     const { replaced, storePath, asidePath } = result;
     if (replaced !== undefined) {
       const old =

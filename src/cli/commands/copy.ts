@@ -1,6 +1,7 @@
 /** `sessiondir copy SOURCE TARGET`: a store into another one, verified by count and content hash. */
 
 import type { Command } from "commander";
+import { shortenKey } from "../../errors.js";
 import { type CommonOptions, definePlainCommand } from "../command.js";
 import { countOf } from "../format.js";
 import { toPlace, warnings } from "../store-access.js";
@@ -59,10 +60,10 @@ async function copy(options: CopyCommandOptions, [source, target]: string[]): Pr
     warnOfProblems("not copied", result.refused);
     for (const key of result.conflicts) {
       warnings.warn(
-        `${JSON.stringify(key)} differs in the target and stays as it is there (--on-conflict newer or replace)`,
+        `${shortenKey(key)} differs in the target and stays as it is there (--on-conflict newer or replace)`,
       );
     }
-    for (const key of result.changedSince) warnings.warn(`${JSON.stringify(key)} was changed in the target meanwhile`);
+    for (const key of result.changedSince) warnings.warn(`${shortenKey(key)} was changed in the target meanwhile`);
     const counts = describeCounts(result);
     if (result.dryRun) printLine(`would copy ${countOf(result.sessions, "session")}: ${counts}; nothing was changed`);
     else printLine(`${isComplete ? color.green("copied") : color.red("copied in part")}: ${counts}`);

@@ -1,6 +1,7 @@
 /** `sessiondir import FILE`: the sessions of a bundle into a store. */
 
 import type { Command } from "commander";
+import { shortenKey } from "../../errors.js";
 import { type CommonOptions, defineCommand } from "../command.js";
 import { findLocation, toPlace, warnings } from "../store-access.js";
 import { color, printLine, safeText } from "../terminal.js";
@@ -49,7 +50,7 @@ async function importBundle(options: ImportCommandOptions, [file]: string[]): Pr
     for (const warning of result.warnings) warnings.warn(warning);
     warnOfProblems("not imported", result.refused);
     for (const key of result.damagedInSource) {
-      warnings.warn(`the bundle lacks ${JSON.stringify(key)}: it could not be read when the bundle was made`);
+      warnings.warn(`the bundle lacks ${shortenKey(key)}: it could not be read when the bundle was made`);
     }
     const counts = describeCounts(result);
     if (result.dryRun) printLine(`would import: ${counts}; nothing was changed`);

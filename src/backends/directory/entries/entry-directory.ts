@@ -21,13 +21,16 @@ export class EntryDirectory {
   private readonly port: Port;
   private readonly naming: EntryNaming;
   private readonly owner: StoreOwner;
+  private readonly device: number | undefined;
   private readonly shards = new Map<string, Directory>();
 
-  constructor(port: Port, root: Directory, naming: EntryNaming, owner: StoreOwner) {
+  /** `device` is that of the store: a shard on another one would hide sessions. */
+  constructor(port: Port, root: Directory, naming: EntryNaming, owner: StoreOwner, device?: number) {
     this.port = port;
     this.root = root;
     this.naming = naming;
     this.owner = owner;
+    this.device = device;
   }
 
   fileName(key: string): string {
@@ -129,7 +132,7 @@ export class EntryDirectory {
     const open = this.shards.get(name);
     if (open) return open;
     try {
-      const shard = openCheckedDirectory(this.port, this.root, name, this.owner);
+      const shard = openCheckedDirectory(this.port, this.root, name, this.owner, this.device);
       this.shards.set(name, shard);
       return shard;
     } catch (error) {
