@@ -192,8 +192,9 @@ export declare class EntryDirectory {
     private readonly port;
     private readonly naming;
     private readonly owner;
+    private readonly device;
     private readonly shards;
-    constructor(port: Port, root: Directory, naming: EntryNaming, owner: StoreOwner);
+    constructor(port: Port, root: Directory, naming: EntryNaming, owner: StoreOwner, device?: number);
     fileName(key: string): string;
     read(key: string): StoredEntry | undefined;
     private requireRoot;
@@ -238,7 +239,7 @@ export interface LiveSegment {
     lastVersion: number;
     seal: SealReason | undefined;
     sealOffset: number | undefined;
-    firstCommitMs: number | undefined;
+    firstRecordMs: number | undefined;
     syncedOffset: number;
     nameSynced: boolean;
     pins: number;
@@ -519,6 +520,7 @@ export declare class StoreFiles {
     openOrMakePart(name: string): Directory;
     private makePart;
     sizeOfPart(name: string): number;
+    private openPart;
     openPartIfExists(name: string): Directory | undefined;
     quarantine(name: string, bytes: Uint8Array): void;
     quarantineDurably(name: string, bytes: Uint8Array): Promise<void>;
@@ -581,10 +583,12 @@ export declare class View {
     constructor(files: StoreFiles, cacheBytes: number, readOnly: boolean, fence?: "refuse" | "read");
     get current(): LiveSegment;
     rebuild(): OpenDoubts;
+    private rebuildOrThrow;
     refresh(): void;
     private follow;
     private enterCarriedSegment;
     private enterProvenSuccessor;
+    private firstRecordOf;
     private readSegment;
     private applyRecord;
     private assertSealFits;
@@ -598,6 +602,7 @@ export declare class View {
     keepWarm(key: string, change: KeyChange): void;
     latestChange(key: string): KeyChange | undefined;
     read(key: string): Versioned | undefined;
+    readJudged(key: string): Versioned | undefined;
     currentToken(key: string): string | null;
     currentVersion(key: string): number;
     private forgetDropped;
@@ -904,8 +909,8 @@ export declare class SessionStoreError extends Error {
     constructor(code: SessionStoreErrorCode, problem: string, details?: SessionStoreErrorDetails);
 }
 export declare function shortenKey(key: string): string;
+export declare function isSystemError(error: unknown): boolean;
 export declare function fromSystemError(error: unknown, details: SessionStoreErrorDetails): SessionStoreError;
-export declare const systemCodes: readonly string[];
 
 // --- fs/checked-file.d.ts
 import type { Directory, File, FileStat, OpenMode, Port } from "./port.js";
@@ -916,7 +921,7 @@ export declare function openChecked(port: Port, directory: Directory, name: stri
 export declare function readChecked(port: Port, directory: Directory, name: string, bytesMax: number, owner: StoreOwner): Uint8Array;
 export declare function findFileProblem(stat: FileStat, owner: StoreOwner): string | undefined;
 export declare function openRealDirectory(port: Port, parent: Directory, name: string): Directory;
-export declare function openCheckedDirectory(port: Port, parent: Directory, name: string, owner: StoreOwner): Directory;
+export declare function openCheckedDirectory(port: Port, parent: Directory, name: string, owner: StoreOwner, device?: number): Directory;
 export declare function findDirectoryProblem(stat: FileStat, owner: StoreOwner): string | undefined;
 export declare function readWhole(port: Port, file: File, bytesMax: number, sizeBytes?: number): Uint8Array;
 export declare function writeNewFile(port: Port, directory: Directory, name: string, bytes: Uint8Array): File;
