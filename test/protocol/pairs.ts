@@ -8,11 +8,17 @@ import assert from "node:assert/strict";
 import type { SimulatedMachine } from "../sim/machine.js";
 import { SeededRandom } from "../sim/random.js";
 import type { Schedule } from "../sim/schedule.js";
-import { enumerateSchedules, type InterleavedResult, type ProgramSpec, runInterleaved } from "../sim/scheduler.js";
+import {
+  enumerateSchedules,
+  type InterleavedResult,
+  type ProgramSpec,
+  type RecordedEvent,
+  runInterleaved,
+} from "../sim/scheduler.js";
 import { type IsSwitchPoint, touchesWhatOthersSee } from "../sim/switch-points.js";
 import { assertHistory } from "./history.js";
 import type { HistoryEvent, Script } from "./programs.js";
-import { commitPatch, commitPut, makeMachine, put, request, segmentPath, start } from "./simulated-store.js";
+import { commitPatch, commitPut, makeMachine, put, remove, request, segmentPath, start } from "./simulated-store.js";
 
 const module = new URL("./programs.js", import.meta.url);
 
@@ -25,6 +31,9 @@ export interface Pair {
   readonly first: Script;
   readonly second: Script;
   readonly prepare?: (machine: SimulatedMachine) => Promise<void>;
+  /** It commits nothing and drops segments: what the journal says, it says beforehand. */
+  readonly dropsSegments?: boolean;
+  readonly judge?: (events: readonly RecordedEvent<HistoryEvent>[]) => void;
   /** Of the schedules with two switches, every so many-th is run. */
   readonly stride: number;
 }
@@ -77,34 +86,64 @@ export const pairs: readonly Pair[] = [
     second: { calls: [["put", "a", 2], ["remove", "b"], ["checkpoint"]], leaveOpen: true },
     stride: 20,
   },
+  {
+    name: "garbage collection against reading",
+    first: {
+      calls: [["checkpoint"], ["emptyTrash"]],
+      options: { limits: { segmentRetentionMs: 0, segmentRetentionBytes: 0 } },
+      leaveOpen: true,
+    },
+    second: {
+      calls: [["read", ["a", "b", "gone", "late"]], ["list"], ["trash"], ["read", ["b", "a"]]],
+      options: { readOnly: true, cacheBytes: 0 },
+      leaveOpen: true,
+    },
+    prepare: removeSome,
+    dropsSegments: true,
+    judge: judgeTrash,
+    stride: 1_500,
+  },
 ];
 
 /** Runs every schedule of at most `switchesMax` switches at the steps that matter and that `isChosen`; counts them. */
 export async function runPair(pair: Pair, switchesMax: number, isChosen: IsSwitchPoint): Promise<number> {
-  const { name, first, second, prepare } = pair;
-  const base = await makeMachine();
-  await prepareStore(base);
-  await prepare?.(base);
-  const image = base.fork();
   let runs = 0;
-  const run = async (schedule: Schedule): Promise<InterleavedResult<unknown, HistoryEvent>> => {
-    const machine = image.fork();
-    const programs = [program(first), program(second)];
-    const result = await runInterleaved<unknown, HistoryEvent>({ machine, programs, schedule, stepsMax: 20_000 });
+  const play = await preparePair(pair);
+  const run = (schedule: Schedule) => {
     runs += 1;
-    await judge(`${name}, ${schedule.text}`, async () => {
-      for (const outcome of result.outcomes) assert.equal(outcome.status, "returned", JSON.stringify(outcome));
-      assert.deepEqual(machine.misuses, []);
-      await assertHistory(machine.fork(), result.events, "kill");
-      if (runs % 4 !== 0) return;
-      await assertHistory(machine.powerLoss(new SeededRandom(runs)), result.events, "power loss");
-    });
-    return result;
+    return play(schedule, runs % 4 === 0 ? runs : undefined);
   };
   const isSwitchPoint: IsSwitchPoint = (step, number, result) =>
     touchesWhatOthersSee(step) && isChosen(step, number, result);
   for await (const _ of enumerateSchedules(run, switchesMax, isSwitchPoint));
   return runs;
+}
+
+type Play = (schedule: Schedule, powerLossSeed?: number) => Promise<InterleavedResult<unknown, HistoryEvent>>;
+
+/** Plays a schedule and judges it, also after a power loss if there is a seed for one. */
+export async function preparePair(pair: Pair): Promise<Play> {
+  const { name, first, second, prepare } = pair;
+  const base = await makeMachine();
+  await prepareStore(base);
+  await prepare?.(base);
+  const image = base.fork();
+  return async (schedule, powerLossSeed) => {
+    const machine = image.fork();
+    const programs = [program(first), program(second)];
+    const result = await runInterleaved<unknown, HistoryEvent>({ machine, programs, schedule, stepsMax: 20_000 });
+    await judge(`${name}, ${schedule.text}`, async () => {
+      for (const outcome of result.outcomes) assert.equal(outcome.status, "returned", JSON.stringify(outcome));
+      assert.deepEqual(machine.misuses, []);
+      pair.judge?.(result.events);
+      const whole = pair.dropsSegments ? image : undefined;
+      await assertHistory(machine.fork(), result.events, "kill", undefined, whole);
+      if (powerLossSeed === undefined) return;
+      const rebooted = machine.powerLoss(new SeededRandom(powerLossSeed));
+      await assertHistory(rebooted, result.events, "power loss", undefined, whole);
+    });
+    return result;
+  };
 }
 
 /** Sessions in an entry file, in a sealed segment, and in the current one. */
@@ -118,6 +157,39 @@ async function prepareStore(machine: SimulatedMachine): Promise<void> {
   machine.syncAll();
 }
 
+/** One in a file of the trash, one that is removed in the journal only. */
+async function removeSome(machine: SimulatedMachine): Promise<void> {
+  const store = await start(machine, "remover");
+  await commitPut(machine, store, "gone", 1);
+  await machine.settle(store.backend.commit(request([remove("gone")])));
+  await machine.settle(store.backend.checkpoint());
+  // There is an index, so that lists take no lock that a checkpoint waits for.
+  await machine.settle(store.backend.list({ limit: 10, order: "key" }));
+  await commitPut(machine, store, "late", 2);
+  await machine.settle(store.backend.commit(request([remove("late")])));
+  await commitPatch(machine, store, "b", "after", 1);
+  store.process.kill();
+  machine.syncAll();
+}
+
+const removed: Readonly<Record<string, unknown>> = { gone: { value: 1 }, late: { value: 2 } };
+
+/** Removed sessions are whole; all are there until they are thrown away, and none is afterwards. */
+function judgeTrash(recorded: readonly RecordedEvent<HistoryEvent>[]): void {
+  const events = recorded.map(({ event }) => event);
+  const at = (type: HistoryEvent["type"]) => events.findIndex((event) => event.type === type);
+  const emptying = at("emptying");
+  const emptied = at("emptied");
+  for (const [index, event] of events.entries()) {
+    if (event.type === "listed") assert.deepEqual(event.keys, ["a", "b"]);
+    if (event.type !== "trash seen") continue;
+    for (const [key, entry] of Object.entries(event.seen)) assert.deepEqual(entry, removed[key]);
+    const began = events.findIndex((other) => other.type === "reading" && other.id === event.id);
+    if (emptying < 0 || index < emptying) assert.deepEqual(event.seen, removed);
+    if (emptied >= 0 && began > emptied) assert.deepEqual(event.seen, {});
+  }
+}
+
 /** As a writer leaves it that dies in its append, behind a seal without successor. */
 async function leaveTornJournal(machine: SimulatedMachine): Promise<void> {
   const victim = await start(machine, "victim", small);
@@ -128,7 +200,7 @@ async function leaveTornJournal(machine: SimulatedMachine): Promise<void> {
   assert.ok(victim.process.isKilled);
 }
 
-export async function judge(replay: string, look: () => Promise<void>): Promise<void> {
+export async function judge(replay: string, look: () => Promise<unknown>): Promise<void> {
   try {
     await look();
   } catch (error) {

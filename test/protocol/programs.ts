@@ -19,6 +19,11 @@ export type Call =
   | readonly ["swap", keys: readonly string[], value: unknown]
   | readonly ["read", keys: readonly string[]]
   | readonly ["scan"]
+  /** The keys of a list. */
+  | readonly ["list"]
+  | readonly ["trash"]
+  /** Throws away all that the trash holds. */
+  | readonly ["emptyTrash"]
   | readonly ["checkpoint"]
   | readonly ["sync"]
   | readonly ["sleep", ms: number];
@@ -44,7 +49,12 @@ export type HistoryEvent =
       readonly keys: readonly string[] | "all";
       readonly seen: Seen;
       readonly cursor?: string;
-    };
+    }
+  | { readonly type: "listed"; readonly keys: readonly string[] }
+  /** Key -> entry of each removed session. */
+  | { readonly type: "trash seen"; readonly id: string; readonly seen: Readonly<Record<string, unknown>> }
+  | { readonly type: "emptying" }
+  | { readonly type: "emptied" };
 
 export async function runScript(port: Port, script: Script, context: ProgramContext): Promise<string> {
   const backend = await openStore(port, script.options);
@@ -106,6 +116,23 @@ async function make(
       return;
     case "scan":
       return scan(backend, id, record);
+    case "list": {
+      const { sessions } = await backend.list({ limit: 100, order: "key" });
+      return record({ type: "listed", keys: sessions.map((summary) => summary.key) });
+    }
+    case "trash": {
+      const seen: Record<string, unknown> = Object.create(null);
+      record({ type: "reading", id });
+      for await (const { key, entry } of backend.trash()) seen[key] = entry;
+      return record({ type: "trash seen", id, seen: { ...seen } });
+    }
+    case "emptyTrash": {
+      const ids: string[] = [];
+      for await (const removed of backend.trash()) ids.push(removed.id);
+      record({ type: "emptying" });
+      await backend.emptyTrash(ids);
+      return record({ type: "emptied" });
+    }
     case "checkpoint":
       return backend.checkpoint();
     case "sync":

@@ -20,6 +20,6 @@ const unrelated = new Set([
 ]);
 
 /** What lies in a staging directory is its maker's alone until it is renamed. */
-export function touchesWhatOthersSee({ method, path }: Step): boolean {
+export function touchesWhatOthersSee({ method, path }: Pick<Step, "method" | "path">): boolean {
   return !unrelated.has(method) && !path.includes(".staging-");
 }
