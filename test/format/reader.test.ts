@@ -289,27 +289,38 @@ for (const [fileNames, shardDigits] of [
   );
 }
 
-for (const ending of ["a seal", "a torn line"]) {
+for (const ending of ["a seal", "a torn line", "a seal and a commit of nothing"]) {
   readerTest(`the reader goes on with carried states behind ${ending}`, async (directory) => {
     runAndKill(directory, 'await s.update("a", () => ({ n: 1 })); await s.update("b", () => ({ n: 1 }));');
     const { version, checksum: record } = lastRecord(directory);
     const { store: incarnation } = JSON.parse(readFileSync(lastSegment(directory), "utf8").split("\n")[0]!);
     const common = { time: 1, writer: "0123456789ab", durable: version };
-    if (ending === "a seal") appendRecord(directory, { seal: "suspect", lastVersion: version, ...common });
-    else appendFileSync(lastSegment(directory), '{"seal":"suspe');
-    const next = storePath(directory, "journal", `${String(version + 1).padStart(16, "0")}.jsonl`);
-    writeFileSync(next, "", { mode: 0o600 });
+    if (ending === "a torn line") appendFileSync(lastSegment(directory), '{"seal":"suspe');
+    else appendRecord(directory, { seal: "suspect", lastVersion: version, ...common });
+    const beginSegment = (first: number) =>
+      writeFileSync(storePath(directory, "journal", `${String(first).padStart(16, "0")}.jsonl`), "", { mode: 0o600 });
+    beginSegment(version + 1);
     const carry = [
       { put: "a", version: 1, record, entry: { n: 1 } },
       { remove: "b", version, record },
     ];
     const behind = { suspectFrom: 1, lastVersion: version, lastRecord: record, store: incarnation };
     appendRecord(directory, { carry, ...behind, ...common });
+    let last = version;
+    if (ending.endsWith("nothing")) {
+      // The sync of the carried states failed as well.
+      last += 1;
+      appendRecord(directory, { version: last, ...common, operations: [] });
+      const { checksum: lastRecordOfAll } = lastRecord(directory);
+      appendRecord(directory, { seal: "suspect", lastVersion: last, ...common });
+      beginSegment(last + 1);
+      appendRecord(directory, { carry, ...behind, lastVersion: last, lastRecord: lastRecordOfAll, ...common });
+    }
     const operations = [{ patch: "a", base: 1, set: { more: 1 } }];
-    appendRecord(directory, { version: version + 1, ...common, operations });
+    appendRecord(directory, { version: last + 1, ...common, operations });
     await using store = await open(directory, { readOnly: true });
     await assertSame(store, directory);
-    assert.deepEqual(runReader(directory).sessions, [{ key: "a", version: version + 1, entry: { n: 1, more: 1 } }]);
+    assert.deepEqual(runReader(directory).sessions, [{ key: "a", version: last + 1, entry: { n: 1, more: 1 } }]);
   });
 }
 
