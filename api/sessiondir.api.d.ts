@@ -1339,6 +1339,7 @@ export interface ArchiveSessionTranscriptsParams {
 export declare function archiveFileOnDisk(filePath: string, reason: SessionArchiveReason): string;
 export declare function archiveSessionTranscripts(params: ArchiveSessionTranscriptsParams): string[];
 export declare function archiveSessionTranscriptsDetailed(params: ArchiveSessionTranscriptsParams): ArchivedSessionTranscript[];
+export declare function findSessionTranscripts(params: Omit<ArchiveSessionTranscriptsParams, "reason">): string[];
 export declare function archiveRemovedSessionTranscripts(params: {
     removedSessionFiles: Iterable<readonly [sessionId: string, sessionFile: string | undefined]>;
     referencedSessionIds: ReadonlySet<string>;
@@ -1346,13 +1347,23 @@ export declare function archiveRemovedSessionTranscripts(params: {
     reason: "deleted" | "reset";
     restrictToStoreDir?: boolean;
 }): Promise<Set<string>>;
-export declare function cleanupArchivedSessionTranscripts(params: {
+export declare function cleanupArchivedSessionTranscripts(params: ExpiredArchivesParams): Promise<{
+    removed: number;
+    scanned: number;
+}>;
+export interface ExpiredArchivesParams {
     directories: Iterable<string>;
     olderThanMs: number;
     reason?: SessionArchiveReason;
     nowMs?: number;
-}): Promise<{
-    removed: number;
+}
+export interface ExpiredArchive {
+    readonly directory: string;
+    readonly name: string;
+    readonly sizeBytes: number;
+}
+export declare function findExpiredArchives(params: ExpiredArchivesParams): Promise<{
+    expired: ExpiredArchive[];
     scanned: number;
 }>;
 
@@ -1474,6 +1485,8 @@ export interface SessionDiskBudgetParams {
     onEvicted?: (removed: RemovedEntry) => void;
     removing?: Iterable<string>;
     onPurged?: (key: string) => void;
+    leaving?: ReadonlySet<string>;
+    onKept?: (file: BudgetFile) => void;
     onFile?: (file: BudgetFile) => void;
 }
 export interface BudgetFile {
@@ -1592,7 +1605,7 @@ export declare function buildGroupDisplayName(params: GroupDisplayNameParams): s
 export { type DiscoveredStore, type DiscoverOptions, type Discovery, discoverSessionStores, discoverSessionStoresSync, } from "../discovery/stores.js";
 export * from "./acp.js";
 export * from "./agent-config.js";
-export * from "./archives.js";
+export { type ArchiveSessionTranscriptsParams, archiveFileOnDisk, archiveRemovedSessionTranscripts, archiveSessionTranscripts, archiveSessionTranscriptsDetailed, cleanupArchivedSessionTranscripts, } from "./archives.js";
 export * from "./artifacts.js";
 export * from "./channel-names.js";
 export * from "./combined.js";
@@ -1622,7 +1635,7 @@ export * from "./paths.js";
 export { isBlockedObjectKey } from "./prototype-keys.js";
 export * from "./reset.js";
 export * from "./reset-preserved-selection.js";
-export * from "./rotate.js";
+export { rotateSessionFile } from "./rotate.js";
 export { saveSessionStore } from "./save.js";
 export * from "./session-cache.js";
 export * from "./session-dirs.js";
@@ -2048,7 +2061,14 @@ export declare function evaluateSessionFreshness(params: {
 }): SessionFreshness;
 
 // --- openclaw/rotate.d.ts
+import type { Directory, Port } from "../fs/port.js";
 export declare function rotateSessionFile(storePath: string, overrideBytes?: number): Promise<boolean>;
+export interface BackupRecord {
+    readonly name: string;
+    readonly sizeBytes: number;
+}
+export declare function recordedBackups(port: Port, folder: Directory, name: string): BackupRecord[];
+export declare function surplusAtNextRotation(port: Port, folder: Directory, name: string): BackupRecord[];
 
 // --- openclaw/save.d.ts
 import type { SessionEntry } from "./types.js";

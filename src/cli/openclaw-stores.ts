@@ -4,7 +4,7 @@
  */
 
 import path from "node:path";
-import { parseStoreLocation, type StoreLocation } from "../backends/directory/layout.js";
+import { parseStoreLocation, rollbackMarkerName, type StoreLocation } from "../backends/directory/layout.js";
 import { readLegacyStoreSync } from "../backends/json/legacy-reader.js";
 import type { DamagedSession, VersionToken } from "../contract.js";
 import { hasActiveDirectory, inspectStoreForms } from "../discovery/store-forms.js";
@@ -110,6 +110,15 @@ export function findForm(storePath: string): FoundForm {
     if (error instanceof SessionStoreError) throw error;
     throw fromSystemError(error, { operation: "read the sessions", path: location.parentPath });
   }
+}
+
+/** Whether the sessions are in a single file and stay there when something is removed: it was rolled back. */
+export function staysFile(storePath: string): boolean {
+  const { kind, location } = findForm(storePath);
+  if (kind !== "legacy") return false;
+  const port = nodePort();
+  const marker = rollbackMarkerName(location.directoryName);
+  return inFolder(port, location.parentPath, (folder) => port.statName(folder, marker) !== undefined);
 }
 
 function readLegacy({ kind, location }: FoundForm): Iterable<[string, unknown]> {

@@ -6,7 +6,6 @@
 
 import path from "node:path";
 import { isInside, realPathOfDeepest } from "../discovery/real-paths.js";
-import type { Directory, Port } from "../fs/port.js";
 import { ambientPort, nowMs as currentMs } from "./ambient.js";
 import { formatSessionArchiveTimestamp, parseSessionArchiveTimestamp, type SessionArchiveReason } from "./artifacts.js";
 import { inFolder, inFolderOf, statFileBestEffort } from "./single-names.js";
@@ -44,23 +43,35 @@ export function archiveSessionTranscripts(params: ArchiveSessionTranscriptsParam
 export function archiveSessionTranscriptsDetailed(
   params: ArchiveSessionTranscriptsParams,
 ): ArchivedSessionTranscript[] {
-  const { sessionId, storePath, sessionFile, agentId, reason, restrictToStoreDir } = params;
-  const port = ambientPort();
-  const storeDir =
-    restrictToStoreDir && storePath !== undefined ? realPathOfDeepest(port, path.dirname(storePath)) : undefined;
   const archived: ArchivedSessionTranscript[] = [];
-  for (const candidate of resolveSessionTranscriptCandidates(sessionId, storePath, sessionFile, agentId)) {
+  for (const sourcePath of findSessionTranscripts(params)) {
     try {
-      // The folder without links, but the file's own name: a link in its place is not followed.
-      const sourcePath = path.join(realPathOfDeepest(port, path.dirname(candidate)), path.basename(candidate));
-      if (storeDir !== undefined && !isInside(storeDir, sourcePath)) continue;
-      if (statFileBestEffort(port, sourcePath) === undefined) continue;
-      archived.push({ sourcePath, archivedPath: archiveFileOnDisk(sourcePath, reason) });
+      archived.push({ sourcePath, archivedPath: archiveFileOnDisk(sourcePath, params.reason) });
     } catch {
       // Best effort: a transcript that stays where it is does no harm.
     }
   }
   return archived;
+}
+
+/** The transcripts of the session that are there, and would be archived. */
+export function findSessionTranscripts(params: Omit<ArchiveSessionTranscriptsParams, "reason">): string[] {
+  const { sessionId, storePath, sessionFile, agentId, restrictToStoreDir } = params;
+  const port = ambientPort();
+  const storeDir =
+    restrictToStoreDir && storePath !== undefined ? realPathOfDeepest(port, path.dirname(storePath)) : undefined;
+  const found: string[] = [];
+  for (const candidate of resolveSessionTranscriptCandidates(sessionId, storePath, sessionFile, agentId)) {
+    try {
+      // The folder without links, but the file's own name: a link in its place is not followed.
+      const sourcePath = path.join(realPathOfDeepest(port, path.dirname(candidate)), path.basename(candidate));
+      if (storeDir !== undefined && !isInside(storeDir, sourcePath)) continue;
+      if (statFileBestEffort(port, sourcePath) !== undefined && !found.includes(sourcePath)) found.push(sourcePath);
+    } catch {
+      // One that cannot be reached stays where it is.
+    }
+  }
+  return found;
 }
 
 /**
@@ -90,15 +101,44 @@ const filesPerBatch = 512;
  * Deletes archives that are older than `olderThanMs`, by the time in their names; exactly as old is not older. A negative
  * or infinite age does nothing. What cannot be read or deleted is passed over.
  */
-export async function cleanupArchivedSessionTranscripts(params: {
+export async function cleanupArchivedSessionTranscripts(
+  params: ExpiredArchivesParams,
+): Promise<{ removed: number; scanned: number }> {
+  const { expired, scanned } = await findExpiredArchives(params);
+  const port = ambientPort();
+  let removed = 0;
+  for (const { directory, name } of expired) {
+    try {
+      inFolder(port, directory, (folder) => port.unlink(folder, name));
+      removed += 1;
+    } catch {
+      // One that is gone already, or that cannot be deleted.
+    }
+  }
+  return { removed, scanned };
+}
+
+export interface ExpiredArchivesParams {
   directories: Iterable<string>;
   olderThanMs: number;
   reason?: SessionArchiveReason;
   nowMs?: number;
-}): Promise<{ removed: number; scanned: number }> {
+}
+
+export interface ExpiredArchive {
+  /** Absolute. */
+  readonly directory: string;
+  readonly name: string;
+  readonly sizeBytes: number;
+}
+
+/** What `cleanupArchivedSessionTranscripts` would delete. Changes nothing. */
+export async function findExpiredArchives(
+  params: ExpiredArchivesParams,
+): Promise<{ expired: ExpiredArchive[]; scanned: number }> {
   const { olderThanMs, reason = "deleted" } = params;
-  const counts = { removed: 0, scanned: 0 };
-  if (!Number.isFinite(olderThanMs) || olderThanMs < 0) return counts;
+  const found = { expired: [] as ExpiredArchive[], scanned: 0 };
+  if (!Number.isFinite(olderThanMs) || olderThanMs < 0) return found;
   const port = ambientPort();
   const beforeMs = (params.nowMs ?? currentMs()) - olderThanMs;
   for (const directory of new Set([...params.directories].map((somePath) => path.resolve(somePath)))) {
@@ -108,8 +148,10 @@ export async function cleanupArchivedSessionTranscripts(params: {
           for (const { name, kind } of batch) {
             const timeMs = parseSessionArchiveTimestamp(name, reason);
             if (timeMs === null) continue;
-            counts.scanned += 1;
-            if (timeMs < beforeMs && kind === "file" && unlinkBestEffort(port, folder, name)) counts.removed += 1;
+            found.scanned += 1;
+            if (timeMs >= beforeMs || kind !== "file") continue;
+            const sizeBytes = port.statName(folder, name)?.sizeBytes ?? 0;
+            found.expired.push({ directory, name, sizeBytes });
           }
           await port.yieldToEventLoop();
         }
@@ -118,14 +160,5 @@ export async function cleanupArchivedSessionTranscripts(params: {
       // A folder that is gone has no archives; one that cannot be read keeps them.
     }
   }
-  return counts;
-}
-
-function unlinkBestEffort(port: Port, folder: Directory, name: string): boolean {
-  try {
-    port.unlink(folder, name);
-    return true;
-  } catch {
-    return false;
-  }
+  return found;
 }

@@ -7,15 +7,21 @@
  */
 
 import path from "node:path";
+import { parseStoreLocation, trashName } from "../backends/directory/layout.js";
+import { realPathOfDeepest } from "../discovery/real-paths.js";
 import { hasCode } from "../fs/port.js";
 import { ambientPort } from "./ambient.js";
+import { type ExpiredArchive, findExpiredArchives, findSessionTranscripts } from "./archives.js";
 import { type BudgetFile, enforceSessionDiskBudget, type SessionDiskBudgetSweepResult } from "./disk-budget.js";
 import { normalizeStoreSessionKey } from "./key-normalization.js";
 import { capEntryCount, pruneStaleEntries, updatedAtOf } from "./maintenance.js";
 import type { ResolvedSessionMaintenanceConfig } from "./maintenance-config.js";
 import { resolveSessionFilePath } from "./paths.js";
 import { emptyRecord, ownValue, setOwnValue } from "./prototype-keys.js";
+import { type BackupRecord, surplusAtNextRotation } from "./rotate.js";
+import { inFolderOf } from "./single-names.js";
 import { normalizeOptionalString } from "./strings.js";
+import { TranscriptReferences } from "./transcript-references.js";
 import type { SessionEntry } from "./types.js";
 
 export type CleanupReason = "prune-missing" | "prune-stale" | "cap-overflow" | "evict-budget";
@@ -32,6 +38,8 @@ export interface CleanupPlanParams {
   activeKey?: string | undefined;
   /** As for the disk budget: names of transcripts that earlier generations refer to. */
   referencedFiles?: ReadonlySet<string>;
+  /** The store is a single file: it is copied before sessions are removed from it, as by a rotation. */
+  isSingleFile?: boolean;
   /** Sessions are there that could not be read, so nobody can say which transcripts are theirs: free nothing. */
   hasUnread?: boolean;
 }
@@ -44,6 +52,7 @@ export interface CleanupPlan {
   capped: number;
   /** Null without a budget. */
   diskBudget: SessionDiskBudgetSweepResult | null;
+  /** A session goes, or a file is deleted. */
   wouldMutate: boolean;
   /** Why each session goes, in the order of removal. */
   removals: Map<string, CleanupReason>;
@@ -51,6 +60,41 @@ export interface CleanupPlan {
   purged: Set<string>;
   /** Files that the budget frees. */
   files: BudgetFile[];
+  /** Archives of transcripts that are past their time. */
+  archives: ExpiredArchive[];
+  /** Older copies that the rotation before the removals deletes, as names in the store's folder. */
+  surplusCopies: BackupRecord[];
+  /** Backups and what was set aside: with a budget, what it neither counts nor frees. */
+  kept: BudgetFile[];
+}
+
+/** A file that is deleted, for people and for scripts. */
+export interface CleanupFile {
+  /** Absolute. */
+  path: string;
+  sizeBytes: number;
+  /** - `surplus-copy`: a rotation keeps the three newest copies that rotations made. */
+  reason: "disk-budget" | "expired-archive" | "surplus-copy";
+}
+
+/** Every file that the plan deletes. What is only renamed - transcripts that are archived - is not among them. */
+export function filesOf(
+  { files, archives, surplusCopies }: Pick<CleanupPlan, "files" | "archives" | "surplusCopies">,
+  storePath: string,
+): CleanupFile[] {
+  const folder = path.dirname(path.resolve(storePath));
+  const trash = path.join(folder, parseStoreLocation(path.resolve(storePath))?.directoryName ?? "", trashName);
+  return [
+    ...archives.map(({ directory, name, sizeBytes }) => {
+      return { path: path.join(directory, name), sizeBytes, reason: "expired-archive" as const };
+    }),
+    ...files.map(({ place, name, sizeBytes }) => {
+      return { path: path.join(place === "trash" ? trash : folder, name), sizeBytes, reason: "disk-budget" as const };
+    }),
+    ...surplusCopies.map(({ name, sizeBytes }) => {
+      return { path: path.join(folder, name), sizeBytes, reason: "surplus-copy" as const };
+    }),
+  ];
 }
 
 /** Throws what the system says when the store's folder cannot be read for the budget. */
@@ -75,7 +119,10 @@ export async function planCleanup(params: CleanupPlanParams): Promise<CleanupPla
       onCapped: ({ key }) => removals.set(key, "cap-overflow"),
     });
   }
+  const archives =
+    extent === "everything" ? await planArchives(params.store, store, removals.keys(), storePath, params) : [];
   const purged = new Set<string>();
+  const kept: BudgetFile[] = [];
   const files: BudgetFile[] = [];
   const diskBudget = await enforceSessionDiskBudget({
     store,
@@ -87,6 +134,8 @@ export async function planCleanup(params: CleanupPlanParams): Promise<CleanupPla
     dryRun: true,
     log: silent,
     removing: oldestFirst(params.store, removals.keys()),
+    leaving: namesInFolder(archives, storePath),
+    onKept: (file) => kept.push(file),
     onPurged: (key) => purged.add(key),
     onFile: (file) => files.push(file),
     onEvicted: ({ key }) => {
@@ -94,6 +143,7 @@ export async function planCleanup(params: CleanupPlanParams): Promise<CleanupPla
       purged.add(key);
     },
   });
+  const surplusCopies = params.isSingleFile && removals.size > 0 ? planRotation(storePath, files) : [];
   const removesByBudget = diskBudget !== null && diskBudget.removedEntries + diskBudget.removedFiles > 0;
   return {
     beforeCount,
@@ -102,11 +152,68 @@ export async function planCleanup(params: CleanupPlanParams): Promise<CleanupPla
     pruned,
     capped,
     diskBudget,
-    wouldMutate: missing > 0 || pruned > 0 || capped > 0 || removesByBudget,
+    wouldMutate: missing > 0 || pruned > 0 || capped > 0 || removesByBudget || archives.length > 0,
     removals,
     purged,
     files,
+    archives,
+    surplusCopies,
+    kept,
   };
+}
+
+/**
+ * As at each write: archives lie in the folders in which something is archived now, else in the store's; and where
+ * nothing is archived and those of resets stay for ever, nobody looks.
+ */
+async function planArchives(
+  before: Readonly<Record<string, SessionEntry>>,
+  after: Readonly<Record<string, SessionEntry>>,
+  removed: Iterable<string>,
+  storePath: string,
+  { maintenance, referencedFiles = new Set() }: CleanupPlanParams,
+): Promise<ExpiredArchive[]> {
+  const { pruneAfterMs, resetArchiveRetentionMs } = maintenance;
+  const references = new TranscriptReferences(after, referencedFiles);
+  const touched = new Set<string>();
+  for (const [sessionId, sessionFile] of transcriptsOf(before, removed, references)) {
+    const options = { sessionId, storePath, restrictToStoreDir: true, ...(sessionFile ? { sessionFile } : {}) };
+    for (const transcript of findSessionTranscripts(options)) touched.add(path.dirname(transcript));
+  }
+  if (touched.size === 0 && resetArchiveRetentionMs === null) return [];
+  const directories = touched.size > 0 ? touched : [path.dirname(path.resolve(storePath))];
+  const { expired } = await findExpiredArchives({ directories, olderThanMs: pruneAfterMs, reason: "deleted" });
+  if (resetArchiveRetentionMs === null) return expired;
+  const options = { directories, olderThanMs: resetArchiveRetentionMs, reason: "reset" } as const;
+  return [...expired, ...(await findExpiredArchives(options)).expired];
+}
+
+function namesInFolder(archives: readonly ExpiredArchive[], storePath: string): Set<string> {
+  const folder = realPathOfDeepest(ambientPort(), path.dirname(path.resolve(storePath)));
+  const isHere = ({ directory }: ExpiredArchive) => realPathOfDeepest(ambientPort(), directory) === folder;
+  return new Set(archives.filter(isHere).map(({ name }) => name));
+}
+
+function planRotation(storePath: string, files: readonly BudgetFile[]): BackupRecord[] {
+  const port = ambientPort();
+  const surplus = inFolderOf(port, storePath, (folder, name) => surplusAtNextRotation(port, folder, name));
+  return surplus.filter(({ name }) => !files.some((file) => file.place === "folder" && file.name === name));
+}
+
+/** What is archived when these sessions go: transcripts that no other session refers to. */
+export function* transcriptsOf(
+  store: Readonly<Record<string, SessionEntry>>,
+  keys: Iterable<string>,
+  references: TranscriptReferences,
+): Generator<[string, string | undefined]> {
+  for (const key of keys) {
+    const entry = ownValue(store, key);
+    const sessionId = normalizeOptionalString(entry?.sessionId);
+    if (sessionId === undefined || references.has(`${sessionId}.jsonl`)) continue;
+    const sessionFile = normalizeOptionalString(entry?.sessionFile);
+    const isShared = sessionFile !== undefined && references.has(path.basename(sessionFile));
+    yield [sessionId, isShared ? undefined : sessionFile];
+  }
 }
 
 const silent = { info: () => {}, warn: () => {} };

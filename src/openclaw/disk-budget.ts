@@ -4,8 +4,12 @@
  *
  * 1. the store's trash, the oldest removals first, so that expired ones go before all others;
  * 2. archived transcripts, and transcripts that no session knows, the oldest first;
- * 3. backups of the store file, the oldest first: they are the way back, so they go late;
+ * 3. copies that a rotation made of the store file, the oldest first;
  * 4. sessions, by their last activity, with their transcripts; the session at work never.
+ *
+ * Every other backup of a store - `.bak.<ms>` of a migration, of a person, of the gateway - and what was set aside as
+ * `.corrupt.<ms>` is neither removed nor counted: it may be the only place of what is in it, and a copy that stays must
+ * not make a budget remove live sessions.
  *
  * Files are deleted here. Sessions are only taken out of the object that was given: the caller saves it, and purges them
  * from a directory store, for in its trash they would take as much as before.
@@ -13,12 +17,11 @@
 
 import path from "node:path";
 import { parseStoreLocation, type StoreLocation } from "../backends/directory/layout.js";
-import { parseBackupName } from "../backends/json/layout.js";
 import { realPathOfDeepest } from "../discovery/real-paths.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
 import { ambientPort } from "./ambient.js";
 import { isPrimarySessionTranscriptFileName, isSessionArchiveArtifactName } from "./artifacts.js";
-import { type DiskUsage, measureDiskUsage, unlinkTrashFile } from "./disk-usage.js";
+import { type DiskUsage, type FolderFile, measureDiskUsage, unlinkTrashFile } from "./disk-usage.js";
 import { normalizeStoreSessionKey } from "./key-normalization.js";
 import { logInfo, logWarning } from "./log.js";
 import type { RemovedEntry } from "./maintenance.js";
@@ -26,6 +29,7 @@ import type { ResolvedSessionMaintenanceConfig } from "./maintenance-config.js";
 import { resolveSessionFilePath } from "./paths.js";
 import { ProjectedText } from "./projected-text.js";
 import { ownValue } from "./prototype-keys.js";
+import { recordedBackups } from "./rotate.js";
 import { inFolder } from "./single-names.js";
 import { TranscriptReferences } from "./transcript-references.js";
 import type { SessionEntry } from "./types.js";
@@ -68,6 +72,10 @@ export interface SessionDiskBudgetParams {
   removing?: Iterable<string>;
   /** One of `removing` that has to be purged, not kept in the trash. */
   onPurged?: (key: string) => void;
+  /** Names of files in the folder that are about to go anyway: as if they were not there. */
+  leaving?: ReadonlySet<string>;
+  /** A backup or a file set aside, which is neither counted nor removed. */
+  onKept?: (file: BudgetFile) => void;
   /** Each file that goes; in a dry run, that would go. */
   onFile?: (file: BudgetFile) => void;
 }
@@ -125,6 +133,10 @@ class BudgetSweep {
   readonly #folder: Directory;
   readonly #location: StoreLocation;
   readonly #usage: DiskUsage;
+  /** The files of the folder that count. */
+  readonly #files: ReadonlyMap<string, FolderFile>;
+  /** Copies that a rotation made. */
+  readonly #rotations: ReadonlySet<string>;
   readonly #params: SessionDiskBudgetParams;
   readonly #maxBytes: number;
   readonly #highWaterBytes: number;
@@ -153,8 +165,18 @@ class BudgetSweep {
     this.#maxBytes = maxBytes;
     this.#highWaterBytes = highWaterBytes;
     this.#log = params.log ?? { warn: logWarning, info: logInfo };
+    this.#rotations = new Set(recordedBackups(port, folder, location.legacyName).map(({ name }) => name));
+    this.#files = new Map([...usage.files].filter(([name]) => this.#isCounted(name)));
     this.#total = this.#measuredTotal();
     this.#before = this.#total;
+  }
+
+  #isCounted(name: string): boolean {
+    if (this.#params.leaving?.has(name)) return false;
+    if (!isSetAside(name) || this.#rotations.has(name)) return true;
+    const sizeBytes = this.#usage.files.get(name)?.sizeBytes ?? 0;
+    this.#params.onKept?.({ place: "folder", name, sizeBytes });
+    return false;
   }
 
   /** Not made before it is asked for: it writes every session out once. */
@@ -165,7 +187,8 @@ class BudgetSweep {
 
   /** The store file counts as what it will be once the store is saved; a directory as what it is. */
   #measuredTotal(): number {
-    const { files, hasDirectory, directoryBytes } = this.#usage;
+    const { hasDirectory, directoryBytes } = this.#usage;
+    const files = this.#files;
     let total = directoryBytes;
     for (const { sizeBytes } of files.values()) total += sizeBytes;
     if (hasDirectory) return total;
@@ -188,7 +211,7 @@ class BudgetSweep {
     this.#removeTrash();
     this.#purgeRemoved();
     this.#removeFiles((name) => this.#isArchiveOrOrphan(name, references));
-    this.#removeFiles((name) => parseBackupName(this.#location.legacyName, name) !== undefined);
+    this.#removeFiles((name) => this.#rotations.has(name));
     this.#removeSessions(references);
     const result = this.#result(true);
     if (!this.#params.dryRun) this.#report({ ...about, ...result });
@@ -219,7 +242,7 @@ class BudgetSweep {
 
   #removeFiles(isWanted: (name: string) => boolean): void {
     if (this.#isDone) return;
-    const files = [...this.#usage.files.values()].filter(({ name }) => isWanted(name));
+    const files = [...this.#files.values()].filter(({ name }) => isWanted(name));
     files.sort((left, right) => left.modifiedMs - right.modifiedMs);
     for (const { name } of files) {
       if (this.#isDone) return;
@@ -228,7 +251,7 @@ class BudgetSweep {
   }
 
   #isArchiveOrOrphan(name: string, references: TranscriptReferences): boolean {
-    if (parseBackupName(this.#location.legacyName, name) !== undefined) return false;
+    if (this.#rotations.has(name)) return false;
     if (isSessionArchiveArtifactName(name)) return true;
     if (!isPrimarySessionTranscriptFileName(name) || references.has(name)) return false;
     return !this.#usage.isShared && !this.#isStoreUnread;
@@ -242,7 +265,7 @@ class BudgetSweep {
   }
 
   #removeFile(name: string): void {
-    const file = this.#usage.files.get(name);
+    const file = this.#files.get(name);
     if (file === undefined) return;
     if (!this.#params.dryRun) {
       try {
@@ -316,6 +339,11 @@ class BudgetSweep {
       overBudget,
     };
   }
+}
+
+/** The name of a backup of some store, or of a file that was set aside because nobody could read it. */
+function isSetAside(name: string): boolean {
+  return /\.(bak|corrupt)\.\d{1,15}$/.test(name);
 }
 
 /** `{}` and a line's end. */

@@ -12,7 +12,14 @@ export {
 } from "../discovery/stores.js";
 export * from "./acp.js";
 export * from "./agent-config.js";
-export * from "./archives.js";
+export {
+  type ArchiveSessionTranscriptsParams,
+  archiveFileOnDisk,
+  archiveRemovedSessionTranscripts,
+  archiveSessionTranscripts,
+  archiveSessionTranscriptsDetailed,
+  cleanupArchivedSessionTranscripts,
+} from "./archives.js";
 export * from "./artifacts.js";
 export * from "./channel-names.js";
 export * from "./combined.js";
@@ -71,7 +78,7 @@ export * from "./paths.js";
 export { isBlockedObjectKey } from "./prototype-keys.js";
 export * from "./reset.js";
 export * from "./reset-preserved-selection.js";
-export * from "./rotate.js";
+export { rotateSessionFile } from "./rotate.js";
 export { saveSessionStore } from "./save.js";
 export * from "./session-cache.js";
 export * from "./session-dirs.js";

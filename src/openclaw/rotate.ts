@@ -40,7 +40,7 @@ export async function rotateSessionFile(storePath: string, overrideBytes?: numbe
   }
 }
 
-interface BackupRecord {
+export interface BackupRecord {
   readonly name: string;
   readonly sizeBytes: number;
 }
@@ -87,8 +87,7 @@ function copyBytes(port: Port, source: File, target: File): number {
 /** Best effort: a copy that stays is only a file. */
 function pruneOwnBackups(port: Port, folder: Directory, name: string, made: BackupRecord): void {
   try {
-    const recorded = [made, ...readRecords(port, folder, name)].filter((record) => isThere(port, folder, record));
-    recorded.sort((left, right) => parseBackupName(name, right.name)! - parseBackupName(name, left.name)!);
+    const recorded = newestFirst(name, [made, ...recordedBackups(port, folder, name)]);
     for (const { name: surplus } of recorded.slice(backupsKept)) port.unlink(folder, surplus);
     const temporary = temporaryName(name, port.randomBytes(16));
     const text = `${JSON.stringify({ kind: recordKind, backups: recorded.slice(0, backupsKept) }, null, 2)}\n`;
@@ -97,6 +96,20 @@ function pruneOwnBackups(port: Port, folder: Directory, name: string, made: Back
   } catch (error) {
     logWarning("old backups of a session store were not removed", { folder: folder.displayPath, error: String(error) });
   }
+}
+
+function newestFirst(name: string, records: readonly BackupRecord[]): BackupRecord[] {
+  return [...records].sort((left, right) => parseBackupName(name, right.name)! - parseBackupName(name, left.name)!);
+}
+
+/** The copies that rotations of the file made and that are still as they were written: those that may be removed. */
+export function recordedBackups(port: Port, folder: Directory, name: string): BackupRecord[] {
+  return readRecords(port, folder, name).filter((record) => isThere(port, folder, record));
+}
+
+/** Those of them that the next rotation removes. */
+export function surplusAtNextRotation(port: Port, folder: Directory, name: string): BackupRecord[] {
+  return newestFirst(name, recordedBackups(port, folder, name)).slice(backupsKept - 1);
 }
 
 const recordKind = "sessiondir-rotations";

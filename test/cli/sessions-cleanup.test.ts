@@ -191,6 +191,112 @@ test("the disk budget: archives and orphans first, then the oldest sessions, exa
   assert.deepEqual(await readTrash(state), {}, "evicted sessions must not take room in the trash");
 });
 
+test("archives that are past their time are in the plan: named and counted by both runs, and only they go", async (context) => {
+  for (const form of ["directory", "legacy file", "file of another name"]) {
+    const state = makeState(context, maintenance({ mode: "enforce", pruneAfter: "30d", resetArchiveRetention: "60d" }));
+    const store = form === "file of another name" ? path.join(state.folder, "store") : state.store;
+    if (form === "directory") await fill(state, [1]);
+    else writeFileSync(store, JSON.stringify({ [keyOf(1)]: { sessionId: "id-1", updatedAt: Date.now() } }));
+    const stamp = (age: number) => new Date(Date.now() - age * dayMs).toISOString().replaceAll(":", "-");
+    const old = [`a.jsonl.deleted.${stamp(31)}`, `b.jsonl.reset.${stamp(61)}`];
+    const stay = [`c.jsonl.deleted.${stamp(29)}`, `d.jsonl.reset.${stamp(59)}`, `e.jsonl.bak.${stamp(999)}`];
+    for (const name of [...old, ...stay]) writeFileSync(path.join(state.folder, name), "archive");
+    const before = fingerprint(state.directory);
+    const planned = state.json("--dry-run", "--store", store);
+    const files = old.map((name) => ({ path: path.join(state.folder, name), sizeBytes: 7, reason: "expired-archive" }));
+    assert.deepEqual([planned.files, planned.wouldMutate], [files, true], form);
+    const text = ["files: 2", ...files.map((file) => `  ${file.path} (archive past its time, 7 bytes)`)].join("\n");
+    assert.ok(state.run("--dry-run", "--store", store).stdout.includes(`Would delete ${text}\n`), form);
+    assert.deepEqual(fingerprint(state.directory), before);
+    assert.ok(state.run("--store", store).stdout.endsWith(`Deleted ${text}\n`), form);
+    for (const name of old) writeFileSync(path.join(state.folder, name), "archive");
+    assert.deepEqual(withoutState(state.json("--store", store)), withoutState(planned), form);
+    const names = readdirSync(state.folder);
+    assert.deepEqual(
+      [old, stay].map((some) => some.filter((name) => names.includes(name)).length),
+      [0, 3],
+      form,
+    );
+    assert.equal(existsSync(store), form !== "directory", "deleting an archive takes no file over");
+    assert.deepEqual(
+      [state.json("--store", store).files, state.json("--store", store).wouldMutate],
+      [undefined, false],
+    );
+  }
+});
+
+test("a budget neither counts nor deletes backups of a migration, of this store or another one in the folder", async (context) => {
+  const state = makeState(context, maintenance({ mode: "enforce", maxDiskBytes: "1mb", pruneAfter: "9000d" }));
+  const sessions = Object.fromEntries(
+    [1, 2, 3].map((age) => [keyOf(age), { sessionId: `id-${age}`, updatedAt: Date.now(), pad: "p".repeat(200_000) }]),
+  );
+  writeFileSync(state.store, JSON.stringify(sessions));
+  assert.equal(runCommand(["migrate", "--store", state.store]).status, 0);
+  const backups = ["sessions.json.bak.1", "chat.json.bak.1", "sessions.json.corrupt.1"];
+  for (const name of backups) writeFileSync(path.join(state.folder, name), "b".repeat(3_000_000));
+  writeFileSync(path.join(state.folder, "orphan.jsonl"), "o".repeat(2_000_000));
+  const planned = state.json("--dry-run");
+  const orphan = { path: path.join(state.folder, "orphan.jsonl"), sizeBytes: 2_000_000, reason: "disk-budget" };
+  assert.deepEqual([planned.files, planned.afterCount], [[orphan], 3]);
+  const { stdout } = state.run("--dry-run");
+  assert.match(stdout, /^Would delete files: 1\n {2}.*orphan\.jsonl \(disk budget, 2000000 bytes\)$/m);
+  assert.match(stdout, /^Backups, which the budget neither counts nor removes: 4 \(9\d{6} bytes\)$/m);
+  assert.deepEqual(withoutState(state.json()), withoutState(planned));
+  const names = readdirSync(state.folder);
+  assert.ok(backups.every((name) => names.includes(name)) && !names.includes("orphan.jsonl"));
+  assert.equal(names.filter((name) => name.startsWith("sessions.json.bak.")).length, 2);
+});
+
+test("the plan of a legacy file is carried out on the store that it becomes, to the byte", async (context) => {
+  const rules = { mode: "enforce", pruneAfter: "30d", maxEntries: 4, maxDiskBytes: 300_000, highWaterBytes: 250_000 };
+  const state = makeState(context, maintenance(rules));
+  const now = Date.now();
+  const of = (age: number) => ({ sessionId: `id-${age}`, updatedAt: now - age * dayMs, pad: "p".repeat(100_000) });
+  const sessions = {
+    Main: of(1),
+    b: of(2),
+    main: of(40),
+    c: of(3),
+    d: of(4),
+    e: of(5),
+    " ": of(6),
+    f: null,
+    old: of(50),
+  };
+  writeFileSync(state.store, JSON.stringify(sessions));
+  const planned = state.json("--dry-run");
+  assert.deepEqual([planned.beforeCount, planned.pruned, planned.capped, planned.afterCount], [6, 1, 1, 2]);
+  const applied = state.json();
+  assert.deepEqual(withoutState(applied), withoutState(planned));
+  assert.deepEqual(await readKeys(state), ["b", "main"]);
+  assert.deepEqual(await readTrash(state), { e: "cap-overflow", old: "prune-stale" });
+});
+
+test("a rolled-back file: the copies that the rotation drops are in the plan, and a migration's backup is not", async (context) => {
+  const state = makeState(context, maintenance({ mode: "enforce", pruneAfter: "30d", maxDiskBytes: "1gb" }));
+  writeFileSync(state.store, JSON.stringify({ new: { sessionId: "n", updatedAt: Date.now() } }));
+  assert.equal(runCommand(["migrate", "--store", state.store]).status, 0);
+  assert.equal((await rollbackStore(state.store)).outcome, "restored");
+  const backups = () => readdirSync(state.folder).filter((name) => name.startsWith("sessions.json.bak."));
+  const [original] = backups();
+  const clean = () => {
+    const sessions = JSON.parse(readFileSync(state.store, "utf8"));
+    sessions.old = { sessionId: "o", updatedAt: 1 };
+    writeFileSync(state.store, JSON.stringify(sessions));
+    const planned = state.json("--dry-run");
+    const applied = state.json();
+    assert.deepEqual(withoutState(applied), withoutState(planned));
+    return (planned.files ?? []) as { path: string; reason: string }[];
+  };
+  for (let round = 0; round < 3; round += 1) assert.deepEqual(clean(), []);
+  const copies = backups().filter((name) => name !== original);
+  const [dropped, ...more] = clean();
+  assert.deepEqual([dropped?.reason, more], ["surplus-copy", []]);
+  assert.ok(copies.includes(path.basename(dropped!.path)) && !existsSync(dropped!.path));
+  assert.equal(backups().length, 4);
+  assert.ok(existsSync(path.join(state.folder, original!)));
+});
+
 test("a budget frees what pruning removes before it touches a session that stays", async (context) => {
   const state = makeState(context, maintenance({ mode: "enforce", pruneAfter: "30d", maxDiskBytes: 9_000 }));
   await fill(state, [1, 2], [1, 2]);
@@ -308,7 +414,7 @@ test("several stores: one document, and flags may stand before or after the word
   assert.match(inner, /^Agent: main\nSession store: .*\n(.*\n)+\nAgent: ops\n/);
   assert.match(
     state.run("--all-agents").stdout,
-    /^Agent: main\n.*\nApplied maintenance\. Current entries: 1\n\nAgent: ops\n/,
+    /^Agent: main\n.*\nApplied maintenance\. Current entries: 1\nRemoved entries: 1 \(missing transcript 0, stale 1, overflow 0, disk budget 0\)\nIn the trash: 1; see: sessiondir trash list --store \/.*\n\nAgent: ops\n/,
   );
   const { status, stderr } = state.run("--agent", "main", "--all-agents");
   assert.deepEqual([status, stderr], [1, "--agent and --all-agents cannot be used together\n"]);

@@ -1,17 +1,24 @@
 /** The real run of `sessiondir sessions cleanup`: makes the plan of the dry run and carries it out by ordinary commits. */
 
 import { parseStoreLocation } from "../../backends/directory/layout.js";
+import { backupNames } from "../../backends/json/rotate.js";
+import type { VersionToken } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
+import { nodePort } from "../../fs/node-port.js";
 import { gatewayLimits } from "../../limits.js";
 import { openSessionStore } from "../../open.js";
 import { applyCleanup } from "../../openclaw/cleanup-apply.js";
 import type { CleanupPlan } from "../../openclaw/cleanup-plan.js";
+import { normalizeStoreSessionKey } from "../../openclaw/key-normalization.js";
 import { formatSessionMaintenanceWarning, getActiveSessionMaintenanceWarning } from "../../openclaw/maintenance.js";
+import { ownValue } from "../../openclaw/prototype-keys.js";
 import { rotateSessionFile } from "../../openclaw/rotate.js";
+import { inFolderOf } from "../../openclaw/single-names.js";
 import type { SessionStoreTarget } from "../../openclaw/targets.js";
+import type { SessionEntry } from "../../openclaw/types.js";
 import { shellWord } from "../../shell-word.js";
-import { findForm, visitStore } from "../openclaw-stores.js";
-import { warnings } from "../store-access.js";
+import { type FoundSession, findForm, visitStore } from "../openclaw-stores.js";
+import { type CommandStore, warnings } from "../store-access.js";
 import { startProgress } from "../terminal.js";
 import {
   earlierTranscripts,
@@ -26,18 +33,27 @@ import {
 } from "./sessions-cleanup-run.js";
 
 export async function apply(run: Run, target: SessionStoreTarget): Promise<Preview> {
-  const isDirectory = findForm(target.storePath).kind === "directory";
+  const { storePath } = target;
+  const isDirectory = findForm(storePath).kind === "directory";
   const mayRemove = run.mode === "enforce" || run.options.fixMissing === true;
   if (isDirectory && mayRemove) return applyToDirectory(run, target);
   const { reading, referencedFiles } = await readOnly(run, target);
-  const planned = await plan(run, target.storePath, reading, extentOf(run), referencedFiles);
-  tellWarnings(run, target.storePath, reading, planned);
-  // The first change takes a legacy file over; one that was rolled back stays a file, and is cleaned up as one.
-  if (planned.wouldMutate) {
-    if (parseStoreLocation(target.storePath) === undefined) throw staysSingleFile(target.storePath);
-    return applyToDirectory(run, target);
-  }
-  return unchanged(run, target, planned);
+  const planned = await plan(run, storePath, reading, extentOf(run), referencedFiles);
+  tellWarnings(run, storePath, reading, planned);
+  if (!planned.wouldMutate) return unchanged(run, target, planned);
+  const work = { run, target, reading, planned, referencedFiles };
+  if (planned.removals.size === 0) return carryOut(work, undefined, { versions: new Map() });
+  if (parseStoreLocation(storePath) === undefined) throw staysSingleFile(storePath);
+  return applyToFile(work);
+}
+
+/** A plan, and what it was made from. */
+interface Work {
+  readonly run: Run;
+  readonly target: SessionStoreTarget;
+  readonly reading: Reading;
+  readonly planned: CleanupPlan;
+  readonly referencedFiles: ReadonlySet<string>;
 }
 
 /** Every file is larger. */
@@ -53,7 +69,7 @@ function unchanged(run: Run, target: SessionStoreTarget, planned: CleanupPlan): 
     applied: true,
     appliedCount: planned.afterCount,
   };
-  return { summary, rows: [] };
+  return { summary, rows: [], kept: planned.kept };
 }
 
 function cannotBeKept(storePath: string): SessionStoreError {
@@ -96,53 +112,122 @@ function tellWarnings(
   }
 }
 
+/**
+ * The first change takes a legacy file over; one that was rolled back stays a file. Either way the plan is the one that
+ * was made of the file: its sessions are looked for in the store that there is now.
+ */
+async function applyToFile(work: Work): Promise<Preview> {
+  const { storePath } = work.target;
+  const session = await open(storePath);
+  try {
+    // A single file has no trash: a copy beside it keeps what goes.
+    const copy = session.capabilities.trash ? undefined : await copyAside(storePath);
+    return await carryOut(work, session, { ...(await recognise(work, session)), ...(copy ? { copy } : {}) });
+  } finally {
+    await session.close();
+  }
+}
+
+async function copyAside(storePath: string): Promise<string> {
+  const port = nodePort();
+  const newest = () => inFolderOf(port, storePath, (folder, name) => backupNames(port, folder, name)[0]);
+  const isCopied = await rotateSessionFile(storePath, anySizeBytes);
+  const copy = isCopied ? newest() : undefined;
+  if (copy === undefined) throw cannotBeKept(storePath);
+  return copy;
+}
+
+/** One that somebody changed since it was read has no version, and stays. */
+async function recognise(
+  { planned, reading }: Work,
+  session: CommandStore,
+): Promise<Pick<Found, "versions" | "leftBehind">> {
+  const versions = new Map<string, VersionToken>();
+  const leftBehind = new Set(planned.removals.keys());
+  const read = new Map([...leftBehind].map((key) => [normalizeStoreSessionKey(key), key] as const));
+  const visit = ({ key, entry, version }: FoundSession) => {
+    const readKey = read.get(normalizeStoreSessionKey(key));
+    if (readKey === undefined) return;
+    leftBehind.delete(readKey);
+    if (version !== undefined && isAsRead(ownValue(reading.store, readKey), entry)) versions.set(readKey, version);
+  };
+  await visitStore(session, visit, { onDamaged: ({ key }) => key !== undefined && leftBehind.delete(key) });
+  return { versions, leftBehind };
+}
+
+function isAsRead(before: SessionEntry | undefined, now: Readonly<SessionEntry>): boolean {
+  if (before === undefined) return false;
+  const { sessionId, sessionFile, updatedAt } = before;
+  return sessionId === now.sessionId && sessionFile === now.sessionFile && updatedAt === now.updatedAt;
+}
+
 /** Reads with the store open for writing: nothing lies between what the plan relies on and the removals. */
 async function applyToDirectory(run: Run, target: SessionStoreTarget): Promise<Preview> {
   const { agentId, storePath } = target;
-  const session = await openSessionStore<Record<string, unknown>>(storePath, {
-    limits: gatewayLimits,
-    logger: warnings,
-  });
-  // A single file has no trash: a copy beside it keeps what goes.
-  if (!session.capabilities.trash && !(await rotateSessionFile(storePath, anySizeBytes))) {
-    await session.close();
-    throw cannotBeKept(storePath);
-  }
-  const progress = startProgress("cleaning up");
+  const session = await open(storePath);
+  const progress = startProgress("reading");
   try {
     const reading = new Reading(run, agentId, progress);
     await visitStore(session, reading.take, { onDamaged: reading.onDamaged });
     const referencedFiles = await earlierTranscripts(run, session, reading);
+    progress.stop();
     const planned = await plan(run, storePath, reading, extentOf(run), referencedFiles);
     tellDamaged(run, storePath, reading);
     tellWarnings(run, storePath, reading, planned);
+    const { versions } = reading;
+    return await carryOut({ run, target, reading, planned, referencedFiles }, session, { versions });
+  } finally {
+    progress.stop();
+    await session.close();
+  }
+}
+
+function open(storePath: string): Promise<CommandStore> {
+  return openSessionStore<Record<string, unknown>>(storePath, { limits: gatewayLimits, logger: warnings });
+}
+
+/** The sessions of the plan in the open store. */
+interface Found {
+  readonly versions: ReadonlyMap<string, VersionToken>;
+  readonly leftBehind?: ReadonlySet<string>;
+  /** The name of the copy of a single file. */
+  readonly copy?: string;
+}
+
+async function carryOut(work: Work, session: CommandStore | undefined, found: Found): Promise<Preview> {
+  const { run, target, reading, planned, referencedFiles } = work;
+  const { copy, ...sessions } = found;
+  const progress = startProgress("cleaning up");
+  try {
     const applied = await applyCleanup({
       session,
-      storePath,
+      storePath: target.storePath,
       plan: planned,
       store: reading.store,
-      versions: reading.versions,
+      ...sessions,
       referencedFiles,
       damagedKeys: reading.damagedKeys,
-      retention: run.mode === "enforce" ? run.rules : null,
       actor: "sessions cleanup",
       onProgress: progress.update,
     });
-    const { afterCount, missing, pruned, capped, diskBudget, mutated } = applied;
+    const { afterCount, missing, pruned, capped, diskBudget, mutated, files, removed, purged } = applied;
+    const { files: _planned, ...counted } = toSummary(run, target, planned);
     const summary: Summary = {
-      ...toSummary(run, target, planned),
+      ...counted,
       afterCount,
       missing,
       pruned,
       capped,
       diskBudget,
       wouldMutate: mutated,
+      ...(files.length === 0 ? {} : { files }),
       applied: true,
       appliedCount: afterCount,
     };
-    return { summary, rows: [] };
+    const gone = { count: removed, inTrash: copy === undefined ? removed - purged : 0, ...(copy ? { copy } : {}) };
+    const evicted = diskBudget?.removedEntries ?? 0;
+    return { summary, rows: [], kept: planned.kept, removed: { ...gone, evicted } };
   } finally {
     progress.stop();
-    await session.close();
   }
 }

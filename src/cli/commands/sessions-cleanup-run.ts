@@ -5,8 +5,10 @@
 
 import type { DamagedSession, VersionToken } from "../../contract.js";
 import { nodePort } from "../../fs/node-port.js";
-import { type CleanupPlan, planCleanup } from "../../openclaw/cleanup-plan.js";
-import type { SessionDiskBudgetSweepResult } from "../../openclaw/disk-budget.js";
+import { type CleanupFile, type CleanupPlan, filesOf, planCleanup } from "../../openclaw/cleanup-plan.js";
+import type { BudgetFile, SessionDiskBudgetSweepResult } from "../../openclaw/disk-budget.js";
+import { normalizeStoreSessionKey } from "../../openclaw/key-normalization.js";
+import { updatedAtOf } from "../../openclaw/maintenance.js";
 import type { ResolvedSessionMaintenanceConfig, SessionMaintenanceMode } from "../../openclaw/maintenance-config.js";
 import { emptyRecord, setOwnValue } from "../../openclaw/prototype-keys.js";
 import type { SessionStoreTarget } from "../../openclaw/targets.js";
@@ -14,7 +16,7 @@ import type { OpenClawConfig, SessionEntry } from "../../openclaw/types.js";
 import { countOf } from "../format.js";
 import { type SessionRow, toRow } from "../openclaw-rows.js";
 import type { TargetOptions } from "../openclaw-selectors.js";
-import { type FoundSession, readSessions } from "../openclaw-stores.js";
+import { type FoundSession, findForm, readSessions, staysFile } from "../openclaw-stores.js";
 import { type CommandStore, warnings } from "../store-access.js";
 import { startProgress } from "../terminal.js";
 
@@ -38,6 +40,8 @@ export interface Summary {
   capped: number;
   diskBudget: SessionDiskBudgetSweepResult | null;
   wouldMutate: boolean;
+  /** Every file that is deleted; there when one is. */
+  files?: CleanupFile[];
   applied?: true;
   appliedCount?: number;
 }
@@ -53,6 +57,10 @@ export interface Run {
 export interface Preview {
   summary: Summary;
   rows: { row: SessionRow; action: string }[];
+  /** Backups that a budget leaves alone. */
+  kept: readonly BudgetFile[];
+  /** Of a real run that removed sessions. */
+  removed?: { count: number; inTrash: number; evicted: number; copy?: string };
 }
 
 /** A store as it was read, and what planning needs of it. */
@@ -116,6 +124,7 @@ export function plan(
     activeKey: options.activeKey,
     referencedFiles,
     hasUnread: reading.damaged > 0,
+    isSingleFile: staysFile(storePath),
   });
 }
 
@@ -133,6 +142,19 @@ export async function earlierTranscripts({ rules }: Run, store: CommandStore, re
   return names;
 }
 
+/** The sessions that a file's entries are once something is removed from it: of the spellings of one key the newest. */
+class FileSessions {
+  readonly sessions = new Map<string, FoundSession>();
+
+  readonly take = (session: FoundSession) => {
+    const key = normalizeStoreSessionKey(session.key);
+    const isEntry = typeof session.entry === "object" && session.entry !== null && !Array.isArray(session.entry);
+    if (key === "" || !isEntry) return;
+    const other = this.sessions.get(key);
+    if (other === undefined || updatedAtOf(session.entry) >= updatedAtOf(other.entry)) this.sessions.set(key, session);
+  };
+}
+
 /** Reads a store that is not to be changed. */
 export async function readOnly(
   run: Run,
@@ -142,12 +164,14 @@ export async function readOnly(
   const reading = new Reading(run, agentId, progress);
   try {
     let referencedFiles: ReadonlySet<string> = new Set();
-    await readSessions(storePath, reading.take, {
+    const file = findForm(storePath).kind === "legacy" ? new FileSessions() : undefined;
+    await readSessions(storePath, file?.take ?? reading.take, {
       onDamaged: reading.onDamaged,
       afterwards: async (store) => {
         referencedFiles = await earlierTranscripts(run, store, reading);
       },
     });
+    for (const session of file?.sessions.values() ?? []) reading.take(session);
     tellDamaged(run, storePath, reading);
     return { reading, referencedFiles };
   } finally {
@@ -168,6 +192,7 @@ export function toSummary(
   { agentId, storePath }: SessionStoreTarget,
   planned: CleanupPlan,
 ): Summary {
+  const files = filesOf(planned, storePath);
   const { beforeCount, afterCount, missing, pruned, capped, diskBudget, wouldMutate } = planned;
   const dryRun = options.dryRun ?? false;
   return {
@@ -182,5 +207,6 @@ export function toSummary(
     capped,
     diskBudget,
     wouldMutate,
+    ...(files.length === 0 ? {} : { files }),
   };
 }

@@ -102,5 +102,5 @@ async function preview(run: Run, target: SessionStoreTarget): Promise<Preview> {
   const { reading, referencedFiles } = await readOnly(run, target);
   const planned = await plan(run, target.storePath, reading, "everything", referencedFiles);
   const rows = newestFirst(reading.rows).map((row) => ({ row, action: planned.removals.get(row.key) ?? "keep" }));
-  return { summary: toSummary(run, target, planned), rows };
+  return { summary: toSummary(run, target, planned), rows, kept: planned.kept };
 }

@@ -47,7 +47,7 @@ async function planFor(
   }
   const maintenance = resolveMaintenanceConfigFromInput({ mode: "enforce", ...settings });
   const plan = await planCleanup({ storePath, store, maintenance, extent: "everything", ...more });
-  return { plan, store, versions, storePath, session, retention: maintenance, actor: "test" };
+  return { plan, store, versions, storePath, session, actor: "test" };
 }
 
 test("a session that came back to life after the plan was made stays, with its transcript, and is not counted", async (context) => {
@@ -103,10 +103,15 @@ test("archives that are past their time go in enforce mode, also when no session
   const archives = ["x.jsonl.deleted.2020-01-01T00-00-00.000Z", "x.jsonl.reset.2020-01-01T00-00-00.000Z"];
   const backup = "x.jsonl.bak.2020-01-01T00-00-00.000Z";
   for (const name of [...archives, backup]) writeFileSync(path.join(case_.folder, name), "t");
-  const planned = await planFor(case_, {});
-  await applyCleanup({ ...planned, retention: null });
+  await applyCleanup(await planFor(case_, {}, { extent: "missing-only" }));
   for (const name of archives) assert.ok(existsSync(path.join(case_.folder, name)), "in mode warn they stay");
-  await applyCleanup(planned);
+  const planned = await planFor(case_, {});
+  const { files, mutated } = await applyCleanup(planned);
+  assert.deepEqual(
+    files.map(({ path: at, sizeBytes, reason }) => [path.basename(at), sizeBytes, reason]),
+    archives.map((name) => [name, 1, "expired-archive"]),
+  );
+  assert.equal(mutated, planned.plan.wouldMutate);
   for (const name of archives) assert.ok(!existsSync(path.join(case_.folder, name)));
   assert.ok(existsSync(path.join(case_.folder, backup)));
 });

@@ -152,14 +152,22 @@ test("archives and unreferenced transcripts go oldest first, until the total is 
   assert.deepEqual(scene.said, ["info applied session disk budget cleanup"]);
 });
 
-test("better: backups of the store go after archives and orphans, and before any session", { skip }, async () => {
-  const files = { "sessions.json.bak.1": 1_000, "orphan.jsonl": 1_000, [`a.jsonl.deleted.${stamp}`]: 1_000 };
+test("better: copies of a rotation go after archives and orphans, and before any session; no other backup counts or goes", {
+  skip,
+}, async () => {
+  const record = '{"kind":"sessiondir-rotations","backups":[{"name":"sessions.json.bak.2","sizeBytes":1000}]}';
+  const set = { "sessions.json.bak.1": 9_000, "chat.json.bak.1": 9_000, "sessions.json.corrupt.1": 9_000 };
+  const files = { ...set, "sessions.json.bak.2": 1_000, "orphan.jsonl": 1_000, [`a.jsonl.deleted.${stamp}`]: 1_000 };
   const scene = makeScene(files, { k: { sessionId: "live", updatedAt: 1 } });
-  const rest = pretty(scene.store);
-  await enforce(scene, 100, rest + 1_000);
-  assert.deepEqual(namesOf(scene), ["sessions.json.bak.1"]);
+  scene.machine.writeFile(`${storePath}.rotations`, record);
+  const rest = pretty(scene.store) + record.length;
+  const kept: string[] = [];
+  await enforce(scene, 100, rest + 1_000, { onKept: ({ name }) => void kept.push(name) });
+  assert.deepEqual(kept.sort(), Object.keys(set).sort());
+  const always = [...Object.keys(set), "sessions.json.rotations"];
+  assert.deepEqual(namesOf(scene).sort(), [...always, "sessions.json.bak.2"].sort());
   const result = await enforce(scene, 100, rest);
-  assert.deepEqual([namesOf(scene), result?.removedEntries], [[], 0]);
+  assert.deepEqual([namesOf(scene).sort(), result?.removedEntries, result?.totalBytesAfter], [always.sort(), 0, rest]);
 });
 
 test("a transcript that an entry names, its derived one, its topics, and those that a caller names are referenced", {
