@@ -511,11 +511,13 @@ export declare class StoreFiles {
     readonly manifest: Manifest;
     private readonly identity;
     private readonly opened;
+    private parentSeenMs;
     private constructor();
     static open(port: Port, location: layout.StoreLocation, readOnly: boolean): StoreFiles;
     readManifest(): Manifest;
     writeManifest(manifest: Manifest): Promise<void>;
     isInPlace(): boolean;
+    private parentIsInPlace;
     private isOurs;
     openOrMakePart(name: string): Directory;
     private makePart;
@@ -913,13 +915,21 @@ export declare function isSystemError(error: unknown): boolean;
 export declare function fromSystemError(error: unknown, details: SessionStoreErrorDetails): SessionStoreError;
 
 // --- fs/checked-file.d.ts
-import type { Directory, File, FileStat, OpenMode, Port } from "./port.js";
+import { SessionStoreError } from "../errors.js";
+import { type Directory, type File, type FileStat, type OpenMode, type Port } from "./port.js";
 export interface StoreOwner {
     readonly uid: number | undefined;
+}
+export declare class UntrustedFileError extends SessionStoreError {
+    readonly nextStep: string;
 }
 export declare function openChecked(port: Port, directory: Directory, name: string, mode: OpenMode, owner: StoreOwner): File;
 export declare function readChecked(port: Port, directory: Directory, name: string, bytesMax: number, owner: StoreOwner): Uint8Array;
 export declare function findFileProblem(stat: FileStat, owner: StoreOwner): string | undefined;
+export declare function explainRefusal(port: Port, directory: Directory, name: string, owner: StoreOwner, error: unknown): {
+    readonly problem: string;
+    readonly nextStep: string | undefined;
+};
 export declare function openRealDirectory(port: Port, parent: Directory, name: string): Directory;
 export declare function openCheckedDirectory(port: Port, parent: Directory, name: string, owner: StoreOwner, device?: number): Directory;
 export declare function findDirectoryProblem(stat: FileStat, owner: StoreOwner): string | undefined;
@@ -959,6 +969,7 @@ export interface ProcessState {
 }
 export interface Port {
     openRoot(path: string): Directory;
+    statRoot(path: string): FileStat | undefined;
     openDirectory(parent: Directory, name: string): Directory;
     realPath(path: string): string;
     closeDirectory(directory: Directory): void;

@@ -448,10 +448,18 @@ export const checkpointMutants = [
   {
     name: "fold: a file that cannot be read just now is not damaged",
     file: fold,
-    find: "if (isRefusalOfTheSystem(cause)) throw cause;",
+    find: "if (isRefusalOfTheSystem(cause)) throw fromSystemError(cause, { path: error.path, nextStep: error.nextStep });",
     replace: "",
     suite: failed,
     test: "cannot be read just now",
+  },
+  {
+    name: "fold: patches of a file that is not trusted are not put aside",
+    file: fold,
+    find: 'if (result.action === "quarantine" && baseIsDamaged && base.refusal !== undefined)',
+    replace: "if (false)",
+    suite: failed,
+    test: "hard link elsewhere",
   },
   {
     name: "fold: removed sessions go to the trash",

@@ -197,7 +197,7 @@ export const fsMutants = [
   {
     name: "checked-file: an unsafe file is refused",
     file: checkedFile,
-    find: "if (problem) throw unsafe(`this file ${problem}`, file.displayPath);",
+    find: "if (problem) throw unsafeFile(`this file ${problem}`, stat, owner, file.displayPath);",
     replace: "",
     suite: checked,
   },

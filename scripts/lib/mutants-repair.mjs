@@ -49,6 +49,13 @@ export const repairMutants = [
     suite: repairs,
   },
   {
+    name: "repair-entries: a file that may be intact is left",
+    file: repairEntries,
+    find: "if (damaged.remedy !== undefined) {",
+    replace: "if (false) {",
+    suite: repairs,
+  },
+  {
     name: "repair-entries: the damaged original is kept",
     file: repairEntries,
     find: "if (!(await files.quarantineCopy(damaged.directory, damaged.name))) files.quarantineMove(damaged.directory, damaged.name);",

@@ -3,12 +3,21 @@
  * link, a FIFO, a device, a hard link, somebody else's file or an oversized one is refused with an error that names it.
  */
 
-import { SessionStoreError } from "../errors.js";
-import type { Directory, File, FileStat, OpenMode, Port } from "./port.js";
+import { fromSystemError, SessionStoreError } from "../errors.js";
+import { shellWord } from "../shell-word.js";
+import { type Directory, type File, type FileStat, hasCode, type OpenMode, type Port } from "./port.js";
 
 /** Whose files a store may hold: those of the user who owns its directory. `undefined` where there are no users. */
 export interface StoreOwner {
   readonly uid: number | undefined;
+}
+
+/**
+ * An ordinary file that is refused for its links or its owner alone. Nothing is known to be wrong with what it holds, so
+ * whoever moves damaged files out of the way leaves it: `nextStep` makes it usable where it lies.
+ */
+export class UntrustedFileError extends SessionStoreError {
+  declare readonly nextStep: string;
 }
 
 /** Opens an ordinary file of the store. Errors of the system (ENOENT ...) pass through, unsafe files are `unsafe_path`. */
@@ -43,7 +52,7 @@ function openWithSize(
   try {
     const stat = port.stat(file);
     const problem = findFileProblem(stat, owner);
-    if (problem) throw unsafe(`this file ${problem}`, file.displayPath);
+    if (problem) throw unsafeFile(`this file ${problem}`, stat, owner, file.displayPath);
     return { file, sizeBytes: stat.sizeBytes };
   } catch (error) {
     port.close(file);
@@ -58,6 +67,38 @@ export function findFileProblem(stat: FileStat, owner: StoreOwner): string | und
   if (owner.uid !== undefined && stat.ownerUid !== owner.uid)
     return `belongs to user ${stat.ownerUid}, not to ${owner.uid}`;
   return undefined;
+}
+
+/** Why a file could not be read, and how to make it readable where it lies, as far as its owner and mode tell. */
+export function explainRefusal(
+  port: Port,
+  directory: Directory,
+  name: string,
+  owner: StoreOwner,
+  error: unknown,
+): { readonly problem: string; readonly nextStep: string | undefined } {
+  if (error instanceof SessionStoreError) {
+    return { problem: error.problem, nextStep: error instanceof UntrustedFileError ? error.nextStep : undefined };
+  }
+  const { problem, nextStep } = fromSystemError(error, {});
+  const stat = hasCode(error, "EACCES", "EPERM") ? statBestEffort(port, directory, name) : undefined;
+  if (stat === undefined || owner.uid === undefined) return { problem, nextStep };
+  const path = `${directory.displayPath}/${name}`;
+  const why = `${problem}: it belongs to user ${stat.ownerUid} and has mode ${stat.mode.toString(8)}`;
+  const isOfOwner = stat.ownerUid === owner.uid;
+  if (!isOfOwner) return { problem: why, nextStep: giveBack(path, owner.uid) };
+  if (port.userId !== owner.uid) {
+    return { problem: why, nextStep: `Run as user ${owner.uid}, who owns the store (you are user ${port.userId}).` };
+  }
+  return { problem: why, nextStep: `Let its owner read it: \`chmod 600 ${shellWord(path)}\`.` };
+}
+
+function statBestEffort(port: Port, directory: Directory, name: string): FileStat | undefined {
+  try {
+    return port.statName(directory, name);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Opens a directory; anything else of that name is `unsafe_path`. ENOENT passes through. */
@@ -155,6 +196,23 @@ function refusingOtherKinds<Opened>(path: string, wanted: "file" | "directory", 
     if (kind === undefined) throw error;
     throw unsafe(`this ${wanted} is ${kind}`, path, error);
   }
+}
+
+function unsafeFile(problem: string, stat: FileStat, owner: StoreOwner, path: string): SessionStoreError {
+  const isOrdinary = stat.kind === "file";
+  if (!isOrdinary) return unsafe(problem, path);
+  return new UntrustedFileError("unsafe_path", problem, {
+    path,
+    onDisk: "It was not read and not changed.",
+    nextStep:
+      stat.linkCount > 1
+        ? `Remove its other name, never this one (\`find / -xdev -samefile ${shellWord(path)}\` shows both); copy a store without hard links.`
+        : giveBack(path, owner.uid),
+  });
+}
+
+function giveBack(path: string, uid: number | undefined): string {
+  return `Give it back to the owner of the store: \`sudo chown ${uid} ${shellWord(path)}\`.`;
 }
 
 function unsafe(problem: string, path: string, cause?: unknown): SessionStoreError {

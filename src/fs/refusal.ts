@@ -1,6 +1,7 @@
 /** Telling "cannot be read just now" from "is not what it should be". */
 
 import { SessionStoreError } from "../errors.js";
+import { UntrustedFileError } from "./checked-file.js";
 import { hasCode } from "./port.js";
 
 /** True for errors that do not come from what lies there: a link, a directory or bad bytes stay what they are. */
@@ -26,3 +27,8 @@ export function readPatiently<Result>(read: () => Result): Result {
 }
 
 const readAttemptsMax = 3;
+
+/** True when what lies there may be as it should be: it only cannot be read, or not be trusted, as it lies there. */
+export function mayBeIntact(cause: unknown): boolean {
+  return cause instanceof UntrustedFileError || isRefusalOfTheSystem(cause);
+}

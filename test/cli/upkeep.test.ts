@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
 import { fingerprint, runCommand, temporaryDirectory } from "./command-line.js";
@@ -81,6 +81,39 @@ test("repair --dry-run changes nothing; repair makes verify content and keeps th
   const quarantine = path.join(directory, "sessions.d", "quarantine");
   const kept = readdirSync(quarantine).map((name) => readFileSync(path.join(quarantine, name), "utf8"));
   assert.ok(kept.includes("{ half"));
+});
+
+test("repair names what it leaves because it may be intact, does not count it as done, and exits with 1", (context) => {
+  const directory = temporaryDirectory(context);
+  const store = path.join(directory, "sessions.json");
+  writeFileSync(store, legacy);
+  assert.equal(runCommand(["migrate", "--store", store]).status, 0);
+  const entries = path.join(directory, "sessions.d", "entries");
+  mkdirSync(path.join(directory, "copy"));
+  const names = readdirSync(entries);
+  for (const name of names) linkSync(path.join(entries, name), path.join(directory, "copy", name));
+  const remedy = /Remove its other name, never this one \(`find \/ -xdev -samefile .*session-.*\.json`/;
+  assert.match(runCommand(["verify", "--store", store]).stdout, remedy);
+  const { status, stdout } = runCommand(["repair", "--store", store]);
+  assert.equal(status, 1, stdout);
+  assert.equal(stdout.match(/^left \[entry_left\] .*has a hard link elsewhere/gm)?.length, 2, stdout);
+  assert.match(stdout, remedy);
+  assert.match(stdout, /^2 findings, 0 things done; 2 left: run sessiondir verify$/m);
+  assert.deepEqual(readdirSync(entries), names);
+  rmSync(path.join(directory, "copy"), { recursive: true });
+  assert.equal(runCommand(["verify", "--store", store]).status, 0);
+  assert.match(runCommand(["list", "--store", store]).stdout, /agent:main:main/);
+});
+
+test("repair --accept of a session that is not damaged says so, and exits with 1", (context) => {
+  const store = path.join(temporaryDirectory(context), "sessions.json");
+  writeFileSync(store, legacy);
+  runCommand(["migrate", "--store", store]);
+  for (const args of [["--dry-run"], []]) {
+    const { status, stdout } = runCommand(["repair", "--accept", "agent:main:mian", ...args, "--store", store]);
+    assert.equal(status, 1);
+    assert.match(stdout, /^left \[accept_unused\] no entry file of this session is damaged.*agent:main:mian/);
+  }
 });
 
 test("repair of a healthy store says that there is nothing to do", (context) => {

@@ -86,11 +86,18 @@ const damages: Record<string, Damage> = {
   "an entry that a hand edited": rewriting((text) => text.replace("must not", "MUST NOT")),
 };
 
+/** What is wrong with the file is not in it: repair leaves it, and it is whole again after this. */
+const heals: Record<string, Damage> = {
+  "a file of another user": (file) => fs.chownSync(file, process.geteuid?.() ?? 0, process.getegid?.() ?? 0),
+  "a file with a hard link elsewhere": (_, place) => fs.rmSync(path.join(place.parent, "foreign")),
+};
+
 /** Those that can be made here. */
 const possible = Object.fromEntries(Object.entries(damages).filter(([what]) => !skips[what]));
 
 for (const [what, damage] of Object.entries(damages)) {
-  test(`${what} in place of an entry costs that session only, and repair keeps it`, {
+  const heal = heals[what];
+  test(`${what} in place of an entry costs that session only, and repair ${heal ? "leaves" : "keeps"} it`, {
     skip: skip || skips[what] || false,
     timeout,
   }, async () => {
@@ -102,7 +109,7 @@ for (const [what, damage] of Object.entries(damages)) {
 
       const store = await openSessionStore<Record<string, unknown>>(place.location);
       await checkServed(store);
-      await checkReported(store, `entries/${path.basename(file)}`);
+      await checkReported(store, `entries/${path.basename(file)}`, heal === undefined);
       await store.close();
       assert.equal(contentOf(file), original, "reading and failing to write changed nothing");
 
@@ -112,11 +119,19 @@ for (const [what, damage] of Object.entries(damages)) {
 
       // What can still be read is left to whoever edited it, who says so by accepting it.
       const report = await repairStore(place.location, { accept: [victimKey] });
-      assert.equal(report.findingsAfter, 0, JSON.stringify(report.actions));
-      assert.ok(quarantineContents(place).includes(original), "the original is in quarantine/");
-      const foreign = path.join(place.parent, "foreign");
-      if (fs.existsSync(foreign)) assert.equal(contentOf(foreign), original);
-      await checkRepaired(place);
+      if (heal) {
+        assert.deepEqual(
+          report.actions.map(({ code, key }) => ({ code, key })),
+          [{ code: "entry_left", key: victimKey }],
+        );
+        assert.equal(report.findingsAfter, 1);
+        assert.equal(contentOf(file), original);
+        heal(file, place);
+      } else {
+        assert.equal(report.findingsAfter, 0, JSON.stringify(report.actions));
+        assert.ok(quarantineContents(place).includes(original), "the original is in quarantine/");
+      }
+      await checkRepaired(place, heal && victimEntry);
       assert.deepEqual(openBelow(place.parent), [], "no descriptor stays open");
     });
   });
@@ -138,7 +153,7 @@ async function checkServed(store: AnyStore): Promise<void> {
   assert.equal(({} as { polluted?: unknown }).polluted, undefined);
 }
 
-async function checkReported(store: AnyStore, file: string): Promise<void> {
+async function checkReported(store: AnyStore, file: string, repairHelps: boolean): Promise<void> {
   await rejectsWith("entry_damaged", store.get(victimKey));
   await rejectsWith(
     "entry_damaged",
@@ -153,13 +168,14 @@ async function checkReported(store: AnyStore, file: string): Promise<void> {
     errors.map(({ code, path, key }) => ({ code, path, key })),
     [{ code: "entry_damaged", path: file, key: victimKey }],
   );
-  assert.ok(errors.every(({ message, nextStep }) => message !== "" && nextStep.includes("repair")));
+  assert.ok(errors.every(({ message, nextStep }) => message !== "" && nextStep.includes("repair") === repairHelps));
 }
 
-async function checkRepaired(place: TemporaryPlace): Promise<void> {
+async function checkRepaired(place: TemporaryPlace, expected?: object): Promise<void> {
   const store = await openSessionStore<Record<string, unknown>>(place.location);
   assert.deepEqual(await findingsOf(store), []);
   for (const key of healthyKeys) assert.equal((await store.get(key))?.sessionId, key);
+  if (expected) assert.deepEqual(await store.get(victimKey), expected);
   // Either it could be read and was accepted, or it is gone and may be made anew.
   await store.update(victimKey, (current) => ({ ...current, again: true }));
   await store.checkpoint();
@@ -182,7 +198,7 @@ test("all damages at once: every healthy session is served, and each damage is r
       damage(entryPath(place, keys[index] as string), place);
       fs.rmSync(path.join(place.parent, "foreign"), { force: true });
     }
-    // The hard link is the one damage that heals when the other name goes.
+    // A hard link heals when the other name goes.
     fs.linkSync(entryPath(place, "damaged by a file with a hard link elsewhere"), path.join(place.parent, "foreign"));
 
     const store = await openSessionStore<Record<string, unknown>>(place.location);
@@ -191,13 +207,18 @@ test("all damages at once: every healthy session is served, and each damage is r
       (await store.list({ order: "key" })).sessions.map(({ key }) => key),
       healthyKeys,
     );
-    assert.deepEqual((await errorsOf(store)).map(({ key }) => key).sort(), keys.sort());
+    assert.deepEqual((await errorsOf(store)).map(({ key }) => key).sort(), [...keys].sort());
     await store.close();
 
+    const whats = Object.keys(possible);
     const originals = keys.map((key) => contentOf(entryPath(place, key)));
-    assert.equal((await repairStore(place.location, { accept: keys })).findingsAfter, 0);
+    const left = whats.filter((what) => heals[what]).length;
+    assert.equal((await repairStore(place.location, { accept: keys })).findingsAfter, left);
     const kept = quarantineContents(place);
-    for (const original of originals) assert.ok(kept.includes(original), original);
+    for (const [index, original] of originals.entries()) {
+      if (heals[whats[index] as string]) assert.equal(contentOf(entryPath(place, keys[index] as string)), original);
+      else assert.ok(kept.includes(original), original);
+    }
   });
 });
 

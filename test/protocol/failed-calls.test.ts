@@ -25,9 +25,11 @@ import {
   put,
   readEntryFile,
   readStore,
+  readValue,
   request,
   segmentPath,
   start,
+  storePath,
 } from "./simulated-store.js";
 import { Ledger, runWorkload, workloadOptions } from "./workload.js";
 
@@ -177,6 +179,39 @@ test("an entry file that cannot be read just now fails the checkpoint, and costs
     await machine.settle(store.backend.close());
     assert.deepEqual(await readStore(machine), { a: { value: 1, field: 1 } }, code);
     assert.equal(filesIn(machine, "quarantine").size, 0);
+  }
+});
+
+// Fails when `foldKey` takes an entry file that is not trusted for damaged: the patch is then put aside.
+test("an entry file with a hard link elsewhere, or of another owner, fails the checkpoint, and costs no patch", async () => {
+  const refusals: [
+    (machine: SimulatedMachine, path: string) => void,
+    (machine: SimulatedMachine, path: string) => void,
+  ][] = [
+    [
+      (machine, path) => machine.makeHardLink(path, "/home/agent/copy"),
+      (machine) => machine.unlink("/home/agent/copy"),
+    ],
+    [(machine, path) => machine.setOwner(path, 0), (machine, path) => machine.setOwner(path, 1000)],
+  ];
+  for (const [make, heal] of refusals) {
+    const machine = await makeMachine();
+    const store = await start(machine, "worker");
+    const file = `${storePath}/entries/${entryFileName("a")}`;
+    await commitPut(machine, store, "a", 1);
+    await machine.settle(store.backend.checkpoint());
+    machine.setMode(file, 0o644);
+    await commitPatch(machine, store, "a", "field", 1);
+    await commitPut(machine, store, "b", 1);
+    make(machine, file);
+    await assert.rejects(machine.settle(store.backend.checkpoint()), { code: "unsafe_path", path: file });
+    assert.equal(filesIn(machine, "quarantine").size, 0);
+    assert.equal(await readValue(store, "b"), 1);
+    heal(machine, file);
+    await machine.settle(store.backend.checkpoint());
+    assert.deepEqual(readEntryFile(machine, "a")?.entry, { value: 1, field: 1 });
+    await machine.settle(store.backend.close());
+    assert.deepEqual(await readStore(machine), { a: { value: 1, field: 1 }, b: { value: 1 } });
   }
 });
 

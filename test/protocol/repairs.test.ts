@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type RepairOptions, repairStore } from "../../src/backends/directory/repair.js";
+import type { Finding } from "../../src/contract.js";
 import type { SimulatedMachine } from "../sim/machine.js";
 import {
   commitPut,
@@ -175,4 +176,87 @@ test("P13: a manifest that was lost is rebuilt with the store's own incarnation,
   assert.ok(image.exists(manifestPath), "the manifest's name is not on the disk");
   const again = await start(image, "again");
   assert.equal((await again.backend.read(["a"])).get("a")?.version, token);
+});
+
+// --- files that are whole, but not to be trusted or read as they lie there ---------------------------------------------
+
+const pathOfA = `${storePath}/entries/${entryFileName("a")}`;
+
+/** How the file of session a is kept from being used; nothing is wrong with its content. */
+const refusals: Record<
+  string,
+  { make(machine: SimulatedMachine): void; heal(machine: SimulatedMachine): void; tells: RegExp }
+> = {
+  "has a hard link elsewhere": {
+    make: (machine) => machine.makeHardLink(pathOfA, "/home/agent/copy"),
+    heal: (machine) => machine.unlink("/home/agent/copy"),
+    tells: /has a hard link elsewhere.*[Rr]emove its other name/,
+  },
+  "belongs to another user, who lets everybody read it": {
+    make: (machine) => {
+      machine.setOwner(pathOfA, 7);
+      machine.setMode(pathOfA, 0o644);
+    },
+    heal: (machine) => machine.setOwner(pathOfA, 1000),
+    tells: /belongs to user 7.*`sudo chown 1000 .*`/,
+  },
+  "belongs to another user, who lets nobody read it": {
+    make: (machine) => machine.setOwner(pathOfA, 7),
+    heal: (machine) => machine.setOwner(pathOfA, 1000),
+    tells: /belongs to user 7.*`sudo chown 1000 .*`/,
+  },
+  "may not be read by its owner": {
+    make: (machine) => machine.setMode(pathOfA, 0),
+    heal: (machine) => machine.setMode(pathOfA, 0o600),
+    tells: /mode 0.*`chmod 600 .*`/,
+  },
+};
+
+// Fails when `repairFile` treats such a file like one that holds nothing to be salvaged, or `findDamage` throws.
+for (const [what, { make, heal, tells }] of Object.entries(refusals)) {
+  test(`an entry file that ${what} is left by repair, named and counted, and keeps no other from being repaired`, async () => {
+    const machine = await checkpointed();
+    make(machine);
+    machine.writeFile(`${storePath}/entries/${entryFileName("b")}`, "{ half");
+    const reader = await start(machine, "reader", { readOnly: true });
+    const findings: Finding[] = [];
+    for await (const finding of reader.backend.check()) findings.push(finding);
+    const ofA = findings.filter(({ key }) => key === "a");
+    assert.deepEqual(
+      ofA.map(({ code }) => code),
+      ["entry_damaged"],
+    );
+    assert.match(`${ofA[0]?.message}. ${ofA[0]?.nextStep}`, tells);
+    assert.doesNotMatch(ofA[0]?.nextStep ?? "", /repair/);
+    await assert.rejects(reader.backend.read(["a"]), { code: "entry_damaged", message: tells });
+    await machine.settle(reader.backend.close());
+
+    for (const dryRun of [true, false]) {
+      const report = await repair(machine, { dryRun, accept: ["a"] });
+      const actions = report.actions.map(({ code, key }) => `${code} ${key}`).sort();
+      assert.deepEqual(actions, ["entry_left a", "file_quarantined b"], JSON.stringify(report));
+      assert.match(report.actions.find(({ key }) => key === "a")?.message ?? "", tells);
+      assert.equal(report.findingsAfter, dryRun ? 2 : 1);
+    }
+    heal(machine);
+    assert.deepEqual(await readStore(machine), { a: { value: "a" }, c: { value: "c" } });
+    assert.equal((await repair(machine)).findingsBefore, 0);
+  });
+}
+
+// Fails when `repairFile` puts such a session together again from the journal: its file would go to quarantine/.
+test("an entry file with a hard link elsewhere is left also where the journal still tells its session", async () => {
+  const machine = await makeMachine({ fileSystem: "weak" });
+  const store = await start(machine, "store");
+  await commitPut(machine, store, "a", "a");
+  await machine.settle(store.backend.close());
+  machine.makeHardLink(pathOfA, "/home/agent/copy");
+  const before = machine.readText(pathOfA);
+  const report = await repair(machine);
+  assert.deepEqual(
+    report.actions.map(({ code }) => code),
+    ["entry_left"],
+  );
+  assert.equal(machine.readText(pathOfA), before);
+  assert.equal(report.findingsAfter, 1);
 });

@@ -8,6 +8,7 @@ import type { Finding } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { findDirectoryProblem } from "../../fs/checked-file.js";
 import { type Directory, type DirectoryEntry, type FileStat, hasCode } from "../../fs/port.js";
+import { mayBeIntact } from "../../fs/refusal.js";
 import { fixedLimits, type Limits } from "../../limits.js";
 import { readEntryFileIfExists } from "./entries/entry-file.js";
 import { inspectTail } from "./journal/segment-file.js";
@@ -292,13 +293,17 @@ function catchDamage(key: string | undefined, path: string | undefined, read: ()
       ...(path === undefined ? {} : { path }),
       ...(key === undefined ? {} : { key }),
       message: describe(error),
-      nextStep: error.code === "entry_damaged" ? repairStep : (error.nextStep ?? repairStep),
+      // Repair leaves what may be intact: the error says how to make it usable where it lies.
+      nextStep:
+        (error.code === "entry_damaged" && !mayBeIntact(error.cause) ? undefined : error.nextStep) ?? repairStep,
     };
   }
 }
 
-function describe(error: SessionStoreError): string {
-  return error.cause instanceof SessionStoreError ? `${error.problem}: ${error.cause.problem}` : error.problem;
+function describe({ problem, cause }: SessionStoreError): string {
+  return cause instanceof SessionStoreError && !problem.endsWith(cause.problem)
+    ? `${problem}: ${cause.problem}`
+    : problem;
 }
 
 function stray(entry: DirectoryEntry, path: string): Finding {

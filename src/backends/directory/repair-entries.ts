@@ -1,13 +1,15 @@
 /**
  * Damaged entry files, one session at a time. In this order of preference: what the journal still tells; the file as it
- * is, if its edit was accepted; otherwise the file stays, when it can still be read, or moves to quarantine/.
+ * is, if its edit was accepted; otherwise the file stays, when it can still be read, or moves to quarantine/. A file that
+ * may be intact - it has a hard link elsewhere, or another owner, or cannot be read just now - always stays, and keeps no
+ * other from being repaired.
  */
 
 import type { FrozenEntry, Generation } from "../../contract.js";
 import { SessionStoreError, shortenKey } from "../../errors.js";
 import { openChecked, readWhole } from "../../fs/checked-file.js";
 import type { Directory, DirectoryEntry } from "../../fs/port.js";
-import { isRefusalOfTheSystem } from "../../fs/refusal.js";
+import { mayBeIntact } from "../../fs/refusal.js";
 import { defaultLimits, fixedLimits } from "../../limits.js";
 import { privatizeEntry } from "../../sessions/entry-value.js";
 import { parseGenerations } from "../../sessions/generations.js";
@@ -20,7 +22,7 @@ import { readSegment } from "./journal/sealed-segment.js";
 import { JournalWriter } from "./journal-writer.js";
 import * as layout from "./layout.js";
 import { settleJournalEnd } from "./recover.js";
-import { acceptedKeys, type RepairContext } from "./repair.js";
+import { acceptedKeys, type RepairAction, type RepairContext } from "./repair.js";
 import { StoreFiles } from "./store-files.js";
 import { dropIndex } from "./summary-index/leftovers.js";
 import { View } from "./view.js";
@@ -37,6 +39,8 @@ interface DamagedFile {
   readonly path: string;
   readonly key: string | undefined;
   readonly problem: string;
+  /** How to make it usable where it lies; only for a file that may be intact. */
+  readonly remedy?: string | undefined;
 }
 
 export async function repairEntries(context: RepairContext): Promise<void> {
@@ -49,7 +53,15 @@ export async function repairEntries(context: RepairContext): Promise<void> {
     // First of all: what it says of sessions that are repaired must not outlive a crash in between.
     if (!context.dryRun) await dropIndex(files);
     const accept = acceptedKeys(context, files);
-    for (const damaged of findDamagedFiles(files)) await repairFile(context, files, view, writer, accept, damaged);
+    const concerned = new Set<string | undefined>();
+    const note = (action: RepairAction) => {
+      concerned.add(action.key);
+      context.note(action);
+    };
+    for (const damaged of findDamagedFiles(files)) {
+      await repairFile({ ...context, note }, files, view, writer, accept, damaged);
+    }
+    for (const key of accept) if (!concerned.has(key)) context.note(nothingToAccept(key));
     await sweepLeftovers(context, files);
     if (!context.dryRun) {
       await context.port.syncFile(view.current.file);
@@ -59,6 +71,15 @@ export async function repairEntries(context: RepairContext): Promise<void> {
     view.dropAll();
     files.close();
   }
+}
+
+/** Perhaps the key is mistyped, and the edit that was meant is still refused. */
+function nothingToAccept(key: string): RepairAction {
+  return {
+    code: "accept_unused",
+    key,
+    message: "no entry file of this session is damaged: there was nothing to accept",
+  };
 }
 
 function findDamagedFiles(files: StoreFiles): DamagedFile[] {
@@ -83,14 +104,14 @@ function findDamage(files: StoreFiles, directory: Directory, entry: DirectoryEnt
     if (stored === undefined || files.entries.fileName(stored.key) === name) return undefined;
     return { directory, name, path, key: stored.key, problem: "has the name of another session" };
   } catch (error) {
-    // A file that cannot be read just now may be a healthy session: nothing is done about it.
-    if (!(error instanceof SessionStoreError) || isRefusalOfTheSystem(error.cause)) throw error;
-    return { directory, name, path, key, problem: describeProblem(error) };
+    if (!(error instanceof SessionStoreError)) throw error;
+    return { directory, name, path, key, problem: error.problem, remedy: remedyInPlace(error) };
   }
 }
 
-function describeProblem(error: SessionStoreError): string {
-  return error.cause instanceof SessionStoreError ? `${error.problem}: ${error.cause.problem}` : error.problem;
+/** A file that cannot be read, or not be trusted, as it lies there may be a healthy session: nothing is done about it. */
+function remedyInPlace(error: SessionStoreError): string | undefined {
+  return mayBeIntact(error.cause) ? (error.nextStep ?? "") : undefined;
 }
 
 async function repairFile(
@@ -111,6 +132,13 @@ async function repairFile(
     note(
       "entry_in_journal",
       "the journal holds this session whole; the next checkpoint writes its file anew and keeps a copy of the old one",
+    );
+    return;
+  }
+  if (damaged.remedy !== undefined) {
+    note(
+      "entry_left",
+      `${damaged.problem}; it may be intact and ${context.dryRun ? "would be" : "was"} left as it is. ${damaged.remedy}`,
     );
     return;
   }

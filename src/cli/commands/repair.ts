@@ -1,6 +1,7 @@
 /** `sessiondir repair`: the explicit counterpart of verify. Keeps every original. */
 
 import type { Command } from "commander";
+import type { RepairReport } from "../../backends/directory/repair.js";
 import { type CommonOptions, defineCommand } from "../command.js";
 import { exitFailed } from "../failures.js";
 import { countOf } from "../format.js";
@@ -39,22 +40,21 @@ async function repair(options: RepairOptions): Promise<number> {
         .filter((text) => text !== undefined)
         .map(safeText)
         .join(", ");
-      printLine(
-        `${report.dryRun ? "would" : "done"} [${code}] ${safeText(message)}${where ? color.dim(` (${where})`) : ""}`,
-      );
+      const label = changesNothing.has(code) ? "left" : report.dryRun ? "would" : "done";
+      printLine(`${label} [${code}] ${safeText(message)}${where ? color.dim(` (${where})`) : ""}`);
     }
     printLine(summarize(report));
   }
+  if (report.actions.some(({ code }) => code === "accept_unused")) return exitFailed;
   return report.dryRun || report.findingsAfter === 0 ? 0 : exitFailed;
 }
 
-function summarize(report: {
-  dryRun: boolean;
-  actions: readonly unknown[];
-  findingsBefore: number;
-  findingsAfter: number;
-}): string {
-  const counted = `${countOf(report.findingsBefore, "finding")}, ${countOf(report.actions.length, "thing")}`;
+/** Actions that only say why nothing was done. */
+const changesNothing = new Set(["entry_left", "accept_unused"]);
+
+function summarize(report: RepairReport): string {
+  const done = report.actions.filter(({ code }) => !changesNothing.has(code)).length;
+  const counted = `${countOf(report.findingsBefore, "finding")}, ${countOf(done, "thing")}`;
   if (report.dryRun) return `${counted} to do; nothing was changed`;
   if (report.findingsBefore === 0 && report.actions.length === 0) return color.green("ok: nothing to repair");
   const left =

@@ -7,8 +7,9 @@
 
 import type { FrozenEntry, Generation } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
-import { readChecked, type StoreOwner, writeNewFile } from "../../../fs/checked-file.js";
+import { explainRefusal, readChecked, type StoreOwner, writeNewFile } from "../../../fs/checked-file.js";
 import { type Directory, hasCode, type Port } from "../../../fs/port.js";
+import { mayBeIntact } from "../../../fs/refusal.js";
 import { fixedLimits, limitCaps } from "../../../limits.js";
 import { estimateJsonBytes, freezeParsedJson } from "../../../sessions/entry-value.js";
 import { parseGenerations, presentGenerations } from "../../../sessions/generations.js";
@@ -98,7 +99,14 @@ export function readEntryFileIfExists(
   } catch (error) {
     if (hasCode(error, "ENOENT")) return undefined;
     if (hasCode(error, "EMFILE", "ENFILE")) throw error;
-    throw entryDamaged("cannot be read", key, displayPath, error);
+    const { problem, nextStep } = explainRefusal(port, directory, name, owner, error);
+    throw entryDamaged(
+      `cannot be read: ${problem}`,
+      key,
+      displayPath,
+      error,
+      mayBeIntact(error) ? nextStep : undefined,
+    );
   }
   return parseEntryFile(bytes, key, displayPath);
 }
@@ -118,12 +126,18 @@ export async function writeTemporaryFile(
   }
 }
 
-function entryDamaged(what: string, key: string | undefined, path: string, cause?: unknown): SessionStoreError {
+function entryDamaged(
+  what: string,
+  key: string | undefined,
+  path: string,
+  cause: unknown,
+  nextStep = "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
+): SessionStoreError {
   return new SessionStoreError("entry_damaged", `the entry file ${what}`, {
     key,
     path,
     onDisk: "The file was left as it is; all other sessions are served.",
-    nextStep: "Run `sessiondir verify` to see the damage and `sessiondir repair` to salvage what can be.",
+    nextStep,
     cause,
   });
 }

@@ -4,7 +4,8 @@
  */
 
 import type { FrozenEntry, Generation } from "../../../contract.js";
-import { SessionStoreError } from "../../../errors.js";
+import { fromSystemError, SessionStoreError } from "../../../errors.js";
+import { UntrustedFileError } from "../../../fs/checked-file.js";
 import { isRefusalOfTheSystem, readPatiently } from "../../../fs/refusal.js";
 import { freezeParsedJson } from "../../../sessions/entry-value.js";
 import { applyPatch } from "../../../sessions/patch.js";
@@ -72,10 +73,12 @@ export function foldKey(entries: EntryDirectory, history: KeyHistory): FoldedKey
     }
   }
   const baseIsDamaged = "damage" in base;
+  let result = toAction(changed, state, baseIsDamaged);
   if (changed && baseIsDamaged && entries.nameIsTakenByAnother(key)) {
-    return { key, trashed, result: { action: "quarantine", problem: base.damage } };
+    result = { action: "quarantine", problem: base.damage };
   }
-  return { key, trashed, result: toAction(changed, state, baseIsDamaged) };
+  if (result.action === "quarantine" && baseIsDamaged && base.refusal !== undefined) throw base.refusal;
+  return { key, trashed, result };
 }
 
 /** P11: what only suspect segments held of the trash, with the removals that it always had. */
@@ -132,7 +135,10 @@ function freezeJournaled(value: unknown): { readonly frozen: FrozenEntry } | { r
   }
 }
 
-function readBase(entries: EntryDirectory, key: string): { stored: FoldedState | undefined } | { damage: string } {
+function readBase(
+  entries: EntryDirectory,
+  key: string,
+): { stored: FoldedState | undefined } | { damage: string; refusal: UntrustedFileError | undefined } {
   try {
     // P16: a sector that is gone must not block its segment for ever.
     return { stored: readPatiently(() => entries.read(key)) };
@@ -141,7 +147,8 @@ function readBase(entries: EntryDirectory, key: string): { stored: FoldedState |
     const { cause } = error;
     // A file that cannot be read just now is not damaged. To go on without it would drop changes that were
     // acknowledged; so this checkpoint fails, and the journal keeps them for the next one.
-    if (isRefusalOfTheSystem(cause)) throw cause;
-    return { damage: error.problem };
+    if (isRefusalOfTheSystem(cause)) throw fromSystemError(cause, { path: error.path, nextStep: error.nextStep });
+    // The same of one that is intact for all we know; unless the changes make the session whole without it.
+    return { damage: error.problem, refusal: cause instanceof UntrustedFileError ? cause : undefined };
   }
 }
