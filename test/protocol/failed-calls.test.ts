@@ -10,7 +10,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SessionStoreError } from "../../src/errors.js";
 import { FailingPort, type FailureOptions } from "../sim/failing-port.js";
-import type { PortCall } from "../sim/intercepted-port.js";
+import type { PortCall, PortMethod } from "../sim/intercepted-port.js";
 import type { SimulatedMachine } from "../sim/machine.js";
 import { SeededRandom } from "../sim/random.js";
 import {
@@ -33,7 +33,7 @@ import {
 } from "./simulated-store.js";
 import { Ledger, runWorkload, workloadOptions } from "./workload.js";
 
-const codes = ["EIO", "ENOSPC", "EMFILE", "EROFS", "EACCES"];
+const codes = ["EIO", "ENOSPC", "EDQUOT", "EMFILE", "EROFS", "EACCES"];
 
 interface Failed {
   readonly machine: SimulatedMachine;
@@ -107,24 +107,47 @@ test("every call of a workload fails for good: a typed error or success, nothing
   assert.ok(calls > 100, `only ${calls} calls`);
 });
 
-// Fails without the count of written bytes in `JournalWriter.append` and `writeNewFile`.
+// Fails without the count of written bytes in `JournalWriter.append` and `writeNewFile`; and when nothing is cut short.
 test("appends and reads come back short, once and for good", async () => {
   const base = await makeMachine();
   const random = new SeededRandom(5);
-  for (const methods of [["append"], ["read"]] as const) {
+  for (const [method, casesMin] of [
+    ["append", 20],
+    ["read", 40],
+  ] as const) {
     for (const lasts of ["once", "from then on"] as const) {
-      const stride = methods[0] === "append" ? 1 : 7;
-      for (let failAt = 1; ; failAt += stride) {
+      const methods: readonly PortMethod[] = [method];
+      const callsMax = await countCalls(base, { methods });
+      let cases = 0;
+      let told = 0;
+      for (let failAt = 1; failAt <= callsMax; failAt += 1) {
         const failed = await failOne(base, { failAt, lasts, code: "short", methods });
-        if (failed.where === undefined) break;
+        // A call of one byte cannot be cut; "from then on" the next one is.
+        if (failed.where === undefined) continue;
+        cases += 1;
         // A short read is no failure at all.
-        if (methods[0] === "read") assert.deepEqual(failed.errors, [], failed.where);
+        if (method === "read") assert.deepEqual(failed.errors, [], failed.where);
+        if (failed.errors.length > 0) told += 1;
         for (const error of failed.errors) assert.equal(error.code, "disk_full", failed.where);
         await assertKept(failed, random);
       }
+      // Half of what was asked for: the rest is asked for again.
+      const short = { methods, code: "short", failAt: 1, lasts: "from then on" } as const;
+      if (method === "read") assert.ok((await countCalls(base, short)) > callsMax, "no read came back short");
+      assert.ok(cases >= casesMin, `${method} ${lasts}: only ${cases} of ${callsMax} calls came back short`);
+      // Beside commits, upkeep appends as well; whoever needs no answer is told nothing.
+      if (method === "append") assert.ok(told >= 15, `${method} ${lasts}: only ${told} of ${cases} were told`);
     }
   }
 });
+
+async function countCalls(base: SimulatedMachine, failure: FailureOptions): Promise<number> {
+  const machine = base.fork();
+  const port = new FailingPort(machine.process("worker"), failure);
+  const outcome = await machine.settle(runWorkload(port, new Ledger(), () => {}));
+  assert.equal(outcome, undefined);
+  return port.callsSeen;
+}
 
 async function readOrFail(image: SimulatedMachine, where: string): Promise<Record<string, unknown>> {
   try {

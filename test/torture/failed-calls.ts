@@ -1,10 +1,13 @@
 /**
- * F6: one port call of a workload fails, once or from then on, with a random code or by coming back short. Whoever
- * called gets a typed error or success, nothing stays open or locked, what was acknowledged is there - for the next
+ * F6: one port call fails, once or from then on, with a random code or by coming back short; every third seed of a
+ * workload, else of one of all public operations (../protocol/operations.ts). Whoever called gets a typed error or
+ * success, nothing stays open or locked, no temporary file stays for good, what was acknowledged is there - for the next
  * process and after a power loss - and afterwards everything works.
  */
 
 import assert from "node:assert/strict";
+import { cleanRun, failOperation, WrongState } from "../protocol/failing-operation.js";
+import { allOperations, type Operation } from "../protocol/operations.js";
 import { commitPatch, commitPut, makeMachine, readStore, start } from "../protocol/simulated-store.js";
 import { Ledger, runWorkload, workloadOptions } from "../protocol/workload.js";
 import { FailingPort } from "../sim/failing-port.js";
@@ -18,7 +21,38 @@ const callsMax = 1_300;
 
 const machines = new Map<string, Promise<SimulatedMachine>>();
 
-export async function runFailedCallCase(seed: number): Promise<CaseReport> {
+export function runFailedCallCase(seed: number): Promise<CaseReport> {
+  return seed % 3 === 0 ? runWorkloadCase(seed) : runOperationCase(seed);
+}
+
+const operationsPerCase = 4;
+
+/** A case begins where the one before it ended in the table, so that all operations come up equally often. */
+async function runOperationCase(seed: number): Promise<CaseReport> {
+  const figures = noFigures();
+  const problems: string[] = [];
+  const random = new SeededRandom(seed);
+  for (let turn = 0; turn < operationsPerCase; turn++) {
+    const operation = allOperations[(seed * operationsPerCase + turn) % allOperations.length] as Operation;
+    try {
+      const { calls, shortCalls } = await cleanRun(operation);
+      const code = random.pick(shortCalls > 0 ? codes : codes.filter((name) => name !== "short"));
+      const last = code === "short" ? shortCalls : calls;
+      if (last === 0) continue;
+      const failure = { failAt: 1 + random.below(last), lasts: random.pick(["once", "from then on"] as const), code };
+      const tried = await failOperation(operation, failure, random);
+      figures.failedCalls += tried?.failures ?? 0;
+      figures.states += tried?.images ?? 0;
+    } catch (error) {
+      const { message } = error as Error;
+      const harm = /never happens/.test(message) ? "hangs" : error instanceof WrongState ? "lost" : "disagreements";
+      noteHarm(figures, problems, new Harmed(harm, message, error));
+    }
+  }
+  return { figures, problems };
+}
+
+async function runWorkloadCase(seed: number): Promise<CaseReport> {
   const figures = noFigures();
   const problems: string[] = [];
   const random = new SeededRandom(seed);
