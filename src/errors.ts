@@ -44,7 +44,7 @@ export interface SessionStoreErrorDetails {
   operation?: string;
   /** Where: the path of the store or file. */
   path?: string;
-  /** The session key, shortened for logs. */
+  /** The session key. */
   key?: string;
   /** What is on disk now, as a sentence. */
   onDisk?: string;
@@ -64,6 +64,7 @@ export class SessionStoreError extends Error {
   readonly problem: string;
   readonly operation: string | undefined;
   readonly path: string | undefined;
+  /** As it is, for a program to act on: a stranger may have chosen it, so no terminal should see it unescaped. */
   readonly key: string | undefined;
   readonly onDisk: string | undefined;
   readonly nextStep: string | undefined;
@@ -76,7 +77,7 @@ export class SessionStoreError extends Error {
     this.problem = problem;
     this.operation = details.operation;
     this.path = details.path;
-    this.key = details.key === undefined ? undefined : shortenKey(details.key);
+    this.key = details.key;
     this.onDisk = details.onDisk;
     this.nextStep = details.nextStep;
     this.version = details.version;

@@ -17,7 +17,7 @@ import { hasCode, type Port } from "../fs/port.js";
 import { shownLocation } from "../options.js";
 import { type Action, type CommonOptions, defineCommand } from "./command.js";
 import { UsageError } from "./failures.js";
-import { findLocation } from "./store-access.js";
+import { givenLocation } from "./store-access.js";
 import { noteColor, printNote, safeText } from "./terminal.js";
 
 export interface StoreSelection extends Omit<CommonOptions, "store"> {
@@ -113,7 +113,7 @@ function chooseDefaults({ store, stateDir }: StoreSelection): { named: readonly 
   }
   if (store !== undefined) return { named: store };
   try {
-    return { named: [findLocation({})] };
+    return { named: [givenLocation({})] };
   } catch (error) {
     const fromEnvironment = process.env.OPENCLAW_STATE_DIR?.trim() ?? "";
     if (error instanceof UsageError && fromEnvironment !== "") {

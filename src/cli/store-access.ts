@@ -1,14 +1,16 @@
 /**
- * Which store a command works on, and opening it. No command migrates a legacy file on the way or creates a store: only
- * `sessiondir migrate` takes a store over, and a misspelt path is an error.
+ * Which store a command works on, and opening it. No command migrates a legacy file on the way, and those that work on a
+ * store do not create one: only `sessiondir migrate` takes a store over, and a misspelt path is an error.
  */
 
 import type { SessionStore } from "../api.js";
+import { parseStoreLocation } from "../backends/directory/layout.js";
 import { SessionStoreError } from "../errors.js";
 import { nodePort } from "../fs/node-port.js";
 import { hasCode, type Port } from "../fs/port.js";
 import { gatewayLimits } from "../limits.js";
 import { openSessionStore } from "../open.js";
+import { shownLocation } from "../options.js";
 import { shellWord } from "../shell-word.js";
 import type { StorePlace } from "../transfer/store-place.js";
 import { UsageError } from "./failures.js";
@@ -20,8 +22,22 @@ export interface StoreOption {
   store?: string;
 }
 
-/** `--store`, else SESSIONDIR_STORE, else the store in the current directory. */
+/** `--store`, else SESSIONDIR_STORE, else the store in the current directory. Throws for what cannot be a store's place. */
 export function findLocation(options: StoreOption): string {
+  return checkLocation(givenLocation(options));
+}
+
+/** Gives the location back. What can be no store is a mistake in the call, whatever lies there. */
+export function checkLocation(location: string): string {
+  const isUrl = /^postgres(ql)?:\/\//i.test(location);
+  if (isUrl || (!location.includes("\0") && parseStoreLocation(location) !== undefined)) return location;
+  throw new UsageError(
+    `${shownLocation(location)} is neither a *.json file, nor a *.d directory, nor a postgres:// URL.`,
+  );
+}
+
+/** The same, unchecked. */
+export function givenLocation(options: StoreOption): string {
   // As an unset variable in a script leaves it: the store here is not what was meant.
   if (options.store?.trim() === "") throw new UsageError("--store needs a path.");
   const given = options.store ?? process.env.SESSIONDIR_STORE;
@@ -78,9 +94,30 @@ async function withStore<Result>(
   const store = await open(location, readOnly);
   try {
     return await work(store);
+  } catch (error) {
+    throw inWordsOfCommands(error);
   } finally {
     await store.close();
   }
+}
+
+/** The library's advice is for programs. */
+function inWordsOfCommands(error: unknown): unknown {
+  if (!(error instanceof SessionStoreError) || error.code !== "conflict" || error.key === undefined) return error;
+  const { operation, path, key, onDisk, attempts } = error;
+  const isOwnVersion = error.problem.includes("ifVersion");
+  if (!isOwnVersion && !error.problem.startsWith("others kept changing")) return error;
+  return new SessionStoreError("conflict", error.problem.replaceAll("ifVersion", "--if-version"), {
+    ...(operation === undefined ? {} : { operation }),
+    ...(path === undefined ? {} : { path }),
+    key,
+    ...(onDisk === undefined ? {} : { onDisk }),
+    ...(attempts === undefined ? {} : { attempts }),
+    nextStep: isOwnVersion
+      ? `Read it again and decide on its present state: sessiondir get ${shellWord(key)} --version.`
+      : "Something writes this session all the time. Try again when it is quieter.",
+    cause: error,
+  });
 }
 
 async function open(location: string, readOnly: boolean): Promise<CommandStore> {
@@ -93,7 +130,8 @@ async function open(location: string, readOnly: boolean): Promise<CommandStore> 
         operation: "open the store",
         path: error.path ?? location,
         onDisk: error.onDisk,
-        nextStep: "Check the path. No command creates a store; the library does when it opens one for writing.",
+        nextStep:
+          "Check the path. Only import, copy and backup restore create a store; so does the library when it opens one for writing.",
         cause: error,
       });
     }
@@ -110,6 +148,7 @@ async function open(location: string, readOnly: boolean): Promise<CommandStore> 
 
 /** A location for the functions that transfer sessions, with the backend that the user named, if any. */
 export function toPlace(location: string, backend: string | undefined): StorePlace {
+  checkLocation(location);
   const place: StorePlace = { location, limits: gatewayLimits };
   return backend === undefined ? place : ({ ...place, backend } as StorePlace);
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
 import { commandLine, runCommand, temporaryDirectory } from "./command-line.js";
@@ -113,6 +113,56 @@ test("a store that does not exist is an error, and no command creates it", (cont
   }
 });
 
+test("a location that can be no store is wrong usage for every command, in words of the command line", (context) => {
+  const cwd = temporaryDirectory(context);
+  writeFileSync(path.join(cwd, "foo.txt"), "{}");
+  const stores = ["foo.txt", ":memory:", "mysql://me:secret@host/db"];
+  const commands = [
+    ["list"],
+    ["verify"],
+    ["repair"],
+    ["export", "--all", "--output", "o"],
+    ["import", "x"],
+    ["backup", "create", "b"],
+  ];
+  for (const args of [...commands, ["backup", "restore", "b"], ["trash", "list"], ["migrate"], ["detect"]]) {
+    for (const store of args[0] === "list" ? stores : ["foo.txt"]) {
+      const { status, stdout, stderr } = runCommand([...args, "--store", store, "--json"], { cwd });
+      const { error } = JSON.parse(stdout);
+      assert.deepEqual([status, error.code, stderr], [2, "usage", ""], `${args.join(" ")} ${store}`);
+      assert.match(error.message, /is neither a \*\.json file,? nor a \*\.d directory/);
+      assert.doesNotMatch(error.message, /openSessionStore|secret/);
+    }
+  }
+  for (const pair of [
+    ["foo.txt", "a.d"],
+    ["a.d", "foo.txt"],
+  ]) {
+    assert.equal(runCommand(["copy", ...pair], { cwd }).status, 2);
+  }
+  assert.deepEqual(readdirSync(cwd), ["foo.txt"]);
+});
+
+test("an error names the session by its key, whole; a conflict's advice is a command", (context) => {
+  const store = path.join(temporaryDirectory(context), "sessions.json");
+  const key = `agent:main:${"k".repeat(200)}`;
+  writeFileSync(store, JSON.stringify({ [key]: { sessionId: "one", updatedAt: 1 } }));
+  assert.equal(runCommand(["migrate", "--store", store]).status, 0);
+  const missing = JSON.parse(runCommand(["get", `${key}x`, "--store", store, "--json"]).stdout);
+  assert.equal(missing.error.key, `${key}x`);
+  for (const args of [
+    ["patch", key, "a=1"],
+    ["remove", key],
+  ]) {
+    const { status, stdout } = runCommand([...args, "--if-version", "1-00000000", "--store", store, "--json"]);
+    const { error } = JSON.parse(stdout);
+    assert.deepEqual([status, error.code, error.key], [1, "conflict", key]);
+    assert.match(error.message, /another version than --if-version/);
+    assert.ok(error.nextStep.includes(`sessiondir get ${key} --version`), error.nextStep);
+    assert.doesNotMatch(stdout, /getWithVersion|ifVersion/);
+  }
+});
+
 test("an empty --store, as an unset variable leaves it, is wrong usage and not the store here", (context) => {
   const cwd = temporaryDirectory(context);
   writeFileSync(path.join(cwd, "sessions.json"), "{}");
@@ -158,4 +208,11 @@ test("output that cannot be written is an error in one line and not a stack", {
     assert.match(stderr, /^error \[output_failed\]: the output could not be written: .*ENOSPC.*\n/m);
     assert.doesNotMatch(stderr, /\n {4}at /);
   }
+  const out = openSync(fullDevice, "w");
+  const args = [commandLine, "export", "--all", "--store", store];
+  const { status, stderr } = spawnSync(process.execPath, args, { stdio: ["ignore", out, "pipe"], encoding: "utf8" });
+  closeSync(out);
+  assert.equal(status, 1);
+  assert.match(stderr, /^error \[disk_full\]: export: .*ENOSPC.*no whole bundle.*$/m);
+  assert.doesNotMatch(stderr, /nobody reads/);
 });

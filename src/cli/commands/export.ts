@@ -1,7 +1,8 @@
 /** `sessiondir export`: one, some or all sessions as a portable bundle, to a file or to the output. */
 
 import { type Command, Option } from "commander";
-import { SessionStoreError } from "../../errors.js";
+import { fromSystemError, SessionStoreError } from "../../errors.js";
+import { hasCode } from "../../fs/port.js";
 import { type CommonOptions, defineCommand } from "../command.js";
 import { UsageError } from "../failures.js";
 import { countOf } from "../format.js";
@@ -57,13 +58,21 @@ async function exportBundle(options: ExportCommandOptions, keys: string[]): Prom
   });
 }
 
+const notWhole = { onDisk: "What was written is no whole bundle, and no import takes it." };
+
 /** Waits until a slow reader has taken the bytes. A reader that went away gets no whole bundle: that is a failure. */
 function writeOut(bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     process.stdout.write(bytes, (error) => {
       if (!error) return resolve();
+      const isGone = hasCode(error, "EPIPE", "ERR_STREAM_DESTROYED");
+      if (!isGone) return reject(fromSystemError(error, { operation: "export", ...notWhole }));
       reject(
-        new SessionStoreError("io_error", "nobody reads the output any more", { operation: "export", cause: error }),
+        new SessionStoreError("io_error", "nobody reads the output any more", {
+          operation: "export",
+          ...notWhole,
+          cause: error,
+        }),
       );
     });
   });
