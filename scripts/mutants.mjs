@@ -11,6 +11,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { allMutants } from "./lib/mutants.mjs";
 import { endSuitesOnExit, Workshop } from "./lib/mutants-workshop.mjs";
+import { installPostgresPackages } from "./lib/postgres-packages.mjs";
 import { inProject } from "./lib/project.mjs";
 import { setUp } from "./setup.mjs";
 
@@ -23,6 +24,8 @@ const doubled = mutants.filter(({ name }, index) => mutants.findIndex((other) =>
 if (doubled.length > 0) fail(`Two mutants are called ${doubled[0].name}.`);
 
 setUp();
+if (mutants.some(({ suite = [] }) => [suite].flat().some((file) => file.includes("postgres"))))
+  installPostgresPackages();
 endSuitesOnExit();
 console.log("Compiling ...");
 const workshop = Workshop.compile(Math.min(benchesMax, availableParallelism()));

@@ -256,13 +256,44 @@ test("what was removed too long ago is a reset, not a silence; a cursor after it
   const after = await store.cursor();
   await store.checkpoint();
   assert.equal((await store.stats()).tombstones, 0);
-  assert.equal((await store.watch({ since: before }).next()).value?.type, "reset");
   assert.deepEqual(await changesSince(store, after), []);
   await store.update("a", () => ({ n: 2 }));
+  assert.equal((await store.watch({ since: before }).next()).value?.type, "reset");
   assert.deepEqual(
     (await changesSince(store, after)).map(({ entry }) => entry),
     [{ n: 2 }],
   );
+  await close();
+});
+
+test("maintenance is made by one process at a time, the one that has the lease", { skip }, async () => {
+  const { stores, storeName, close } = await openSeveral(2, { tombstoneRetentionMs: 0, maintenanceMs: 3_600_000 });
+  const [first, second] = stores as [(typeof stores)[0], (typeof stores)[0]];
+  await first.checkpoint();
+  await second.update("a", () => ({ n: 1 }));
+  await second.remove("a");
+  await second.checkpoint();
+  assert.equal((await second.stats()).tombstones, 1, "the lease is the first one's");
+  await withClient(async (client) => {
+    await client.query("DELETE FROM sessiondir_lease WHERE store = $1", [storeName]);
+  });
+  await second.checkpoint();
+  assert.equal((await second.stats()).tombstones, 0);
+  await close();
+});
+
+test("a cursor of another store of this name, or of another history of the server, is a reset", { skip }, async () => {
+  const { stores, close } = await openSeveral(1);
+  const [store] = stores as [(typeof stores)[0]];
+  await store.update("a", () => ({ n: 1 }));
+  const cursor = await store.cursor();
+  await store.update("a", () => ({ n: 2 }));
+  const parts = cursor.split(".");
+  for (const at of [1, 2]) {
+    const other = parts.map((part, index) => (index === at ? "another" : part)).join(".");
+    assert.equal((await store.watch({ since: other }).next()).value?.type, "reset", other);
+  }
+  assert.equal((await store.watch({ since: cursor }).next()).value?.type, "put");
   await close();
 });
 
@@ -280,6 +311,7 @@ test("a history that was rewound is a reset", { skip }, async () => {
       saved.rows[0].rev,
     ]);
     await client.query("UPDATE sessiondir_session SET rev = $2 WHERE store = $1", [storeName, saved.rows[0].rev]);
+    await store.update("b", () => ({ n: 1 }));
     assert.equal((await store.watch({ since: cursor }).next()).value?.type, "reset");
   });
   await close();

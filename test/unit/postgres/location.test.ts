@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { parsePostgresLocation } from "../../../src/backends/postgres/location.js";
+import { checkStoreName } from "../../../src/backends/postgres/store-row.js";
 import { SessionStoreError } from "../../../src/errors.js";
 
 const parse = (text: string, name?: string) => parsePostgresLocation(text, name);
@@ -103,4 +104,11 @@ test("the store is named by the URL or the option, and not by both differently",
   assert.equal(parse("postgres://h/db", "y").storeName, "y");
   assert.equal(parse("postgres://h/db?store=x", "x").storeName, "x");
   assert.throws(() => parse("postgres://h/db?store=x", "y"), { code: "invalid_option" });
+});
+
+test("the name of a store is a text of 1 to 200 bytes", () => {
+  for (const name of ["a", "x".repeat(200), "ä".repeat(100)]) checkStoreName(name);
+  for (const name of ["", "  ", "x".repeat(201), "ä".repeat(101), "a\0b", "\ud800"]) {
+    assert.throws(() => checkStoreName(name), { code: "invalid_option" }, JSON.stringify(name.slice(0, 5)));
+  }
 });

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { prepareCommit } from "../../../src/backends/postgres/commit-request.js";
 import { Room } from "../../../src/backends/postgres/room.js";
 
 function setUp(limit: number, sessions: number) {
@@ -67,4 +68,14 @@ test("a count that fails in the background is nobody's error, and is made again"
   world.fails = false;
   await room.require(1);
   assert.equal(world.counts, 3);
+});
+
+test("a commit of more bytes than the limit (recordBytes) is refused before anything is sent", () => {
+  const put = (n: number) => ({ type: "put" as const, key: `k${n}`, entry: Object.freeze({ text: "x".repeat(100) }) });
+  const request = (count: number) => ({
+    operations: Array.from({ length: count }, (_, n) => put(n)),
+    expected: new Map(),
+  });
+  assert.equal(prepareCommit(request(3), "v", 400).columns.size, 3);
+  assert.throws(() => prepareCommit(request(4), "v", 400), { code: "limit_exceeded" });
 });
