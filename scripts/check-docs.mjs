@@ -1,5 +1,6 @@
 /**
- * Checks the examples in README.md, ARCHITECTURE.md and docs/*.md: what a reader copies must compile and run.
+ * Checks the examples in README.md, ARCHITECTURE.md and docs/*.md: what a reader copies must compile and run. And in all
+ * documents, that the tests they cite are there.
  * lib/doc-blocks.mjs says how a block is marked. All executed blocks of one document share one empty directory, so that
  * a tour may go on where it stopped; there `sessiondir` is the package and the command of this checkout.
  */
@@ -20,6 +21,7 @@ import os from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "./build.mjs";
+import { findCitedTests, isThere } from "./lib/cited-tests.mjs";
 import { runTypeScript } from "./lib/compile.mjs";
 import { findBlocks } from "./lib/doc-blocks.mjs";
 import { inProject, root } from "./lib/project.mjs";
@@ -30,6 +32,7 @@ const runTimeoutMs = 60_000;
 export function checkDocs() {
   const blocks = listDocuments().flatMap((document) => findBlocks(document, readFileSync(inProject(document), "utf8")));
   const problems = blocks.filter((block) => block.problem).map((block) => `${placeOf(block)} ${block.problem}`);
+  problems.push(...checkCitedTests());
   const usable = blocks.filter((block) => !block.skip && !block.problem);
   const typed = usable.filter((block) => block.language !== "sh");
   const toRun = usable.filter((block) => block.run);
@@ -48,6 +51,15 @@ function listDocuments() {
     : [];
   return ["README.md", "ARCHITECTURE.md", ...inDocs.sort()].filter(
     (name) => name.endsWith(".md") && existsSync(inProject(name)),
+  );
+}
+
+function checkCitedTests() {
+  const documents = [...listDocuments(), "CONTRIBUTING.md", "SECURITY.md", "bench/README.md"];
+  return documents.flatMap((document) =>
+    findCitedTests(document, readFileSync(inProject(document), "utf8"))
+      .filter(({ cited }) => !isThere(root, cited))
+      .map(({ line, cited }) => `${document}:${line} cites ${cited}, which does not exist`),
   );
 }
 

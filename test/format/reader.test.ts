@@ -44,7 +44,7 @@ function findRoot(): string {
 
 /** A test with a directory of its own; skipped where there is no Python. */
 function readerTest(name: string, run: (directory: string) => Promise<void>): void {
-  test(hasPython ? name : `${name} (skipped: python3 is not installed)`, { skip: !hasPython }, async () => {
+  test(hasPython ? name : `${name} (skipped: needs python3)`, { skip: !hasPython }, async () => {
     const directory = mkdtempSync(join(tmpdir(), "sessiondir-reader-"));
     try {
       await run(directory);

@@ -136,7 +136,7 @@ for (const [what, [make, message]] of Object.entries(makers)) {
   });
 }
 
-const onWindows = process.platform === "win32" && "there is no such thing on Windows";
+const onWindows = process.platform === "win32" && "skipped: needs posix FIFOs and sockets";
 
 test("a legacy file that is a FIFO is refused without waiting for a writer", { skip: onWindows }, async () => {
   await inTemporaryDirectory(async (directory) => {
