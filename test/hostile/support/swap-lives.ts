@@ -16,6 +16,7 @@ import { openBackend } from "../../../src/open-backend.js";
 import { checkOpenOptions } from "../../../src/open-options.js";
 import type { TemporaryPlace } from "../../process/support/temporary-store.js";
 import { digestTree, makeFifo } from "./store-tree.js";
+import { assertSessionsKept, kindsOfMovingSwap, makeLegacyPlace, moveAround } from "./swap-moves.js";
 import { type Swap, SwappingPort, swapFor } from "./swapping-port.js";
 
 const options = checkOpenOptions({
@@ -26,6 +27,7 @@ const options = checkOpenOptions({
 });
 const inFile = ["file:a", "file:b"];
 const keys = [...inFile, "patched", "journal:c", "new"];
+const ours = "ours";
 const stolen = "from outside";
 
 type Entry = Record<string, unknown>;
@@ -35,8 +37,10 @@ async function makeStore(directory: string, text: string): Promise<void> {
   const making = path.join(directory, "making");
   fs.mkdirSync(making);
   const backend = await openBackend(new SwappingPort(), path.join(making, "sessions.json"), options);
-  for (const key of [...inFile, "patched"]) await commit(backend, put(key, { text }));
+  for (const key of [...inFile, "patched", "gone"]) await commit(backend, put(key, { text }));
+  await commit(backend, { type: "remove", key: "gone", purge: false });
   await backend.checkpoint();
+  await backend.list({ limit: 100, order: "key" } as never);
   await commit(backend, put("journal:c", { text }));
   await patch(backend, "patched", "patch", text);
   // As if its process was killed: closing would empty the journal.
@@ -97,6 +101,18 @@ async function live(port: SwappingPort, location: string, possible: Possible, se
   });
   seen.push(await attempt(() => backend.list({ limit: 100, order: "key" } as never)));
   await attempt(() => backend.checkpoint());
+  await attempt(async () => {
+    for await (const found of await backend.scan()) seen.push(found);
+  });
+  const removed: string[] = [];
+  await attempt(async () => {
+    for await (const found of backend.trash()) {
+      seen.push(found);
+      removed.push(found.id);
+    }
+  });
+  seen.push(await attempt(() => backend.list({ limit: 100, order: "updatedAt" } as never)));
+  await attempt(() => backend.emptyTrash(removed));
   seen.push(await attempt(() => backend.read(keys)));
   await attempt(async () => {
     for await (const finding of backend.check()) seen.push(finding);
@@ -110,7 +126,7 @@ function fresh(place: TemporaryPlace, template: string): void {
 }
 
 function whatIsThere(): Possible {
-  const text = "ours";
+  const text = ours;
   const possible: Possible = new Map([...inFile, "journal:c"].map((key) => [key, [{ text }]]));
   return possible.set("patched", [{ text, patch: text }]).set("new", [undefined]);
 }
@@ -155,6 +171,30 @@ const kindsOfSwap: Record<string, (place: TemporaryPlace, outside: string) => Sw
     ({ directory }, outside) =>
     () =>
       swapFor(path.join(directory, "journal"), (at) => fs.symlinkSync(path.join(outside, "sessions.d", "journal"), at)),
+  "trash/ for a link":
+    ({ directory }, outside) =>
+    () =>
+      swapFor(path.join(directory, "trash"), (at) => fs.symlinkSync(path.join(outside, "sessions.d", "trash"), at)),
+  "summary-index/ for a link":
+    ({ directory }, outside) =>
+    () =>
+      swapFor(path.join(directory, "summary-index"), (at) =>
+        fs.symlinkSync(path.join(outside, "sessions.d", "summary-index"), at),
+      ),
+  "a file in the trash for a link":
+    ({ directory }, outside) =>
+    () =>
+      swapFirst(path.join(directory, "trash"), path.join(outside, "sessions.d", "trash"), ".json"),
+  "the head of the index for a link":
+    ({ directory }, outside) =>
+    () =>
+      swapFor(path.join(directory, "summary-index", "head.json"), (at) =>
+        fs.symlinkSync(path.join(outside, "sessions.d", "summary-index", "head.json"), at),
+      ),
+  "a run of the index for a link":
+    ({ directory }, outside) =>
+    () =>
+      swapFirst(path.join(directory, "summary-index"), path.join(outside, "sessions.d", "summary-index"), ".run"),
   "an entry file for a link":
     ({ directory }, outside) =>
     () =>
@@ -197,20 +237,81 @@ const kindsOfSwap: Record<string, (place: TemporaryPlace, outside: string) => Sw
   },
 };
 
-export const swaps: readonly string[] = Object.keys(kindsOfSwap);
+/** The first file of a kind for a link to the first one outside. */
+function swapFirst(directory: string, outside: string, suffix: string): (() => void) | undefined {
+  const first = (of: string) => fs.existsSync(of) && fs.readdirSync(of).find((name) => name.endsWith(suffix));
+  const [name, other] = [first(directory), first(outside)];
+  if (!name || !other) return undefined;
+  return swapFor(path.join(directory, name), (at) => fs.symlinkSync(path.join(outside, other), at));
+}
+
+/** The life of a store, and that of a store that moves, which takes some swaps of its own. */
+interface Life {
+  readonly makeTemplate: (directory: string, text: string) => Promise<void>;
+  /** Resolves to a check of what must be there, with what is not certain. */
+  readonly live: (port: SwappingPort, place: TemporaryPlace, seen: unknown[]) => Promise<Lived>;
+}
+
+interface Lived {
+  readonly failures: readonly string[];
+  readonly assertKept: (label: string) => Promise<void>;
+}
+
+const ordinaryLife: Life = {
+  makeTemplate: makeStore,
+  live: async (port, { location }, seen) => {
+    const possible = whatIsThere();
+    await live(port, location, possible, seen);
+    return {
+      failures: [...possible].filter(([, entries]) => entries.length > 1).map(([key]) => key),
+      assertKept: (label) => assertKept(location, possible, label),
+    };
+  },
+};
+
+const movingLife: Life = {
+  makeTemplate: makeLegacyPlace,
+  live: async (port, place) => ({
+    failures: await moveAround(port, place.location),
+    assertKept: async (label) => assertSessionsKept(place, ours, stolen, label),
+  }),
+};
+
+const moving = "while it moves, ";
+const kindsWhileMoving = Object.fromEntries(
+  Object.entries({
+    ...kindsOfMovingSwap,
+    "the name of a new file for a link": kindsOfSwap[
+      "the name of a new file for a link"
+    ] as (typeof kindsOfSwap)[string],
+    "the target of a rename for a link": kindsOfSwap[
+      "the target of a rename for a link"
+    ] as (typeof kindsOfSwap)[string],
+  }).map(([what, kind]) => [`${moving}${what}`, kind]),
+);
+const allKinds = { ...kindsOfSwap, ...kindsWhileMoving };
+
+export const swaps: readonly string[] = Object.keys(allKinds);
 
 /** One kind of swap, made ready in a directory of its own. */
 export class SwapLives {
   /** The port calls of an undisturbed life: the places to swap at are 1 to this. */
   readonly calls: number;
   readonly #what: string;
+  readonly #life: Life;
   readonly #template: string;
   readonly #outside: string;
   readonly #place: TemporaryPlace;
   readonly #before: ReadonlyMap<string, string>;
 
-  private constructor(what: string, [template, outside, inner]: readonly [string, string, string], calls: number) {
+  private constructor(
+    what: string,
+    life: Life,
+    [template, outside, inner]: readonly [string, string, string],
+    calls: number,
+  ) {
     this.#what = what;
+    this.#life = life;
     this.#template = template;
     this.#outside = outside;
     this.#place = placeIn(inner);
@@ -220,40 +321,35 @@ export class SwapLives {
 
   /** `base` is an empty directory. */
   static async prepare(what: string, base: string): Promise<SwapLives> {
+    const life = what.startsWith(moving) ? movingLife : ordinaryLife;
     const directories = ["template", "outside", "place"].map((name) => path.join(base, name));
     const [template, outside, inner] = directories as [string, string, string];
     for (const directory of directories) fs.mkdirSync(directory, { mode: 0o700 });
-    await makeStore(template, "ours");
-    await makeStore(outside, stolen);
+    await life.makeTemplate(template, ours);
+    await life.makeTemplate(outside, stolen);
     fs.writeFileSync(path.join(outside, "victim"), "what must stay as it is");
     const place = placeIn(inner);
     fresh(place, template);
     const counting = new SwappingPort();
-    const undisturbed = whatIsThere();
-    await live(counting, place.location, undisturbed, []);
-    await assertKept(place.location, undisturbed, "undisturbed");
-    assert.ok(
-      [...undisturbed.values()].every((entries) => entries.length === 1),
-      "nothing fails undisturbed",
-    );
-    return new SwapLives(what, [template, outside, inner], counting.calls);
+    const undisturbed = await life.live(counting, place, []);
+    await undisturbed.assertKept("undisturbed");
+    assert.deepEqual(undisturbed.failures, [], "nothing fails undisturbed");
+    return new SwapLives(what, life, [template, outside, inner], counting.calls);
   }
 
   /** Lives once, with a swap before this call; false when this call is none to swap before. */
   async swapBefore(at: number, lasts: "one call" | "to the end"): Promise<boolean> {
-    const { location } = this.#place;
     fresh(this.#place, this.#template);
-    const makeSwap = kindsOfSwap[this.#what] as (place: TemporaryPlace, outside: string) => Swap;
+    const makeSwap = allKinds[this.#what] as (place: TemporaryPlace, outside: string) => Swap;
     const port = new SwappingPort(makeSwap(this.#place, this.#outside), at, lasts);
-    const possible = whatIsThere();
     const seen: unknown[] = [];
-    await live(port, location, possible, seen);
+    const lived = await this.#life.live(port, this.#place, seen);
     port.putBack();
     if (port.swappedBefore === undefined) return false;
     const label = `${this.#what}, swapped before ${port.swappedBefore}`;
     assert.deepEqual(digestTree(this.#outside), this.#before, `${label}: something outside was changed`);
     assert.ok(!JSON.stringify(seen.map(shown)).includes(stolen), `${label}: something outside was read`);
-    await assertKept(location, possible, label);
+    await lived.assertKept(label);
     return true;
   }
 }

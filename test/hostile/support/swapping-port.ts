@@ -82,6 +82,8 @@ export function swapFor(at: string, make: (at: string) => void): (() => void) | 
   make(at);
   const { ino } = fs.lstatSync(at);
   return () => {
+    // The directory around it was renamed or removed.
+    if (fs.lstatSync(aside, { throwIfNoEntry: false }) === undefined) return;
     // What the library has put in its place meanwhile is newer than what was there.
     if (fs.lstatSync(at, { throwIfNoEntry: false })?.ino === ino || !fs.existsSync(at)) {
       fs.rmSync(at, { recursive: true, force: true });
