@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeSeal } from "../../src/backends/directory/journal/record.js";
 import { FailingPort } from "../sim/failing-port.js";
-import type { SimulatedMachine } from "../sim/machine.js";
+import type { MachineOptions, SimulatedMachine } from "../sim/machine.js";
 import {
   commitPatch,
   commitPut,
@@ -16,9 +16,11 @@ import {
   put,
   readEntry,
   readStore,
+  readValue,
   request,
   segmentPath,
   start,
+  storePath,
 } from "./simulated-store.js";
 
 /** A journal of commits of which the last but one is damaged in its middle. */
@@ -68,6 +70,98 @@ test("P10: a segment behind one without a seal is set aside under the lock, neve
   assert.deepEqual(await readStore(machine), { a: { value: 1 } });
   const kept = [...filesIn(machine, "quarantine").values()];
   assert.ok(kept.some((text) => text.includes("stranded")));
+});
+
+const unacknowledged = [
+  ["bad lines", "on a line that went bad"],
+  ["stranded segments", "stranded"],
+] as const;
+
+/** A store that was never acknowledged into behind version 1, and a word in what recovery takes out of its journal. */
+async function unacknowledgedEnd(what: string, word: string, options: MachineOptions): Promise<SimulatedMachine> {
+  const machine = await makeMachine(options);
+  const store = await start(machine, "store", { limits: { segmentBytes: 1 }, durability: "interval" });
+  for (const key of ["a", "b", "c"]) {
+    store.backend.commit(request([put(key, { value: key === "c" ? word : key })])).catch(() => {});
+  }
+  store.process.kill();
+  machine.writeFile(segmentPath(1), machine.readText(segmentPath(1)).split("\n")[0]!.concat("\n"));
+  machine.unlink(segmentPath(2));
+  if (what === "bad lines") {
+    for (const first of [3, 4]) machine.unlink(segmentPath(first));
+    machine.writeFile(segmentPath(1), `${machine.readText(segmentPath(1))}{"bad":"${word}"}\n`);
+  }
+  machine.syncAll();
+  return machine.fork();
+}
+
+function holds(machine: SimulatedMachine, word: string): boolean {
+  return Object.values(machine.dump()).some((text) => text.includes(word));
+}
+
+for (const [what, word] of unacknowledged) {
+  // Fails when `removeCopied` does not ask for the copy, and without the syncs in `quarantineDurably`.
+  test(`P10: the journal loses ${what} only when a copy is on the disk, wherever recovery is interrupted`, async () => {
+    const base = await unacknowledgedEnd(what, word, { fileSystem: "weak" });
+    for (let calls = 1; ; calls += 1) {
+      const machine = base.fork();
+      const opener = machine.process("opener");
+      opener.crashAfter(calls, { tear: true });
+      const outcome = await opener.run(async () => (await openStore(opener)).commit(request([put("d", { value: 1 })])));
+      for (const image of machine.powerLossImages(4)) assert.ok(holds(image, word), `call ${calls}, power cut`);
+      const next = await start(machine, "next");
+      assert.equal(await readValue(next, "a"), "a", `call ${calls}`);
+      for (const image of machine.powerLossImages(2)) assert.ok(holds(image, word), `call ${calls}, opened, power cut`);
+      if (outcome.status === "returned") break;
+    }
+  });
+
+  // Fails when `removeCopied` takes any copy for one of these bytes.
+  test(`P10: a copy of ${what} is made again when they changed since`, async () => {
+    const machine = await unacknowledgedEnd(what, word, {});
+    const opener = machine.process("opener");
+    const port = new HookedPort(opener);
+    let isChanged = false;
+    port.before = (call) => {
+      if (isChanged || call.method !== "syncFile" || !call.path.includes("/quarantine/")) return;
+      isChanged = true;
+      const last = [...filesIn(machine, "journal").keys()].sort().at(-1) as string;
+      const path = `${storePath}/journal/${last}`;
+      machine.writeFile(path, `${machine.readText(path)}{"later":"also bad"}\n`);
+    };
+    await machine.settle(openStore(port));
+    assert.ok(isChanged && [...filesIn(machine, "quarantine").values()].some((text) => text.includes("also bad")));
+  });
+}
+
+// Fails when `serveUnderLock` rejects those who wait while a copy is made.
+test("P10: commits that meet a bad tail wait for its copy, and are made", async () => {
+  const machine = await makeMachine();
+  const store = await start(machine, "store");
+  await commitPut(machine, store, "a", 1);
+  machine.writeFile(segmentPath(1), `${machine.readText(segmentPath(1))}{"bad":"whole line"}\n`);
+  const commits = ["b", "c"].map((key) => store.backend.commit(request([put(key, { value: 1 })])));
+  for (const { status } of await machine.settle(Promise.all(commits))) assert.equal(status, "committed");
+  assert.deepEqual([...filesIn(machine, "quarantine").values()], ['{"bad":"whole line"}\n']);
+  await machine.settle(store.backend.close());
+  assert.deepEqual(Object.keys(await readStore(machine)).sort(), ["a", "b", "c"]);
+});
+
+// Fails when `cutTail` cuts although no copy could be made, and without `recoverEnd`: nobody can open the store to read.
+test("P10: a bad tail is not cut on a disk that is too full for its copy; commits fail, and reading goes on", async () => {
+  const machine = await unacknowledgedEnd("bad lines", "kept", {});
+  const before = filesIn(machine, "journal");
+  machine.disk.freeBytes = 0;
+  const store = await start(machine, "store");
+  assert.equal(await readValue(store, "a"), "a");
+  for (const key of ["b", "c"]) await assert.rejects(commitPut(machine, store, key, 1), { code: "disk_full" });
+  assert.deepEqual(filesIn(machine, "journal"), before);
+  assert.equal(filesIn(machine, "quarantine").size, 0);
+  machine.disk.freeBytes = 1_000_000;
+  await commitPut(machine, store, "b", 1);
+  await machine.settle(store.backend.close());
+  assert.deepEqual(await readStore(machine), { a: { value: "a" }, b: { value: 1 } });
+  assert.match([...filesIn(machine, "quarantine").values()].join(""), /"bad":"kept"/);
 });
 
 // Fails without `carryIfMissing`: the states are gone. And when `View.follow` does not look for carried states behind a

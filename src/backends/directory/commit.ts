@@ -28,7 +28,7 @@ import type { CommitRecord, JsonObject, RecordOperation } from "./journal/record
 import { storeGone } from "./journal-errors.js";
 import type { JournalWriter } from "./journal-writer.js";
 import type { LockFile } from "./lock-file.js";
-import { settleJournalEnd } from "./recover.js";
+import { CopyNeededError, keepCopy, settleJournalEnd, withCopies } from "./recover.js";
 import { formatToken } from "./version.js";
 import type { View } from "./view.js";
 
@@ -62,6 +62,8 @@ export class Committer {
   private readonly pace: Pace;
   private queue: PendingCommit[] = [];
   private pumping: Promise<void> | undefined;
+  /** What must be copied before the journal's end can be made ready; those who wait go on waiting. */
+  private copyNeeded: CopyNeededError | undefined;
 
   constructor(
     view: View,
@@ -97,7 +99,11 @@ export class Committer {
   }
 
   /** Runs `action` under the commit lock, on a settled journal end. `action` must be synchronous and our own (P19). */
-  async exclusively<Result>(operation: string, action: () => Result): Promise<Result> {
+  exclusively<Result>(operation: string, action: () => Result): Promise<Result> {
+    return withCopies(this.view, () => this.attemptExclusively(operation, action));
+  }
+
+  private async attemptExclusively<Result>(operation: string, action: () => Result): Promise<Result> {
     const { port } = this.view.files;
     const deadlineMs = port.monotonicMs() + this.options.lockWaitMs;
     if (!(await this.lock.acquire(() => deadlineMs)))
@@ -137,6 +143,7 @@ export class Committer {
       const head = this.queue[0] as PendingCommit;
       let acquired: boolean;
       try {
+        await this.keepCopyIfNeeded();
         const deadlineMs = () => this.queue[0]?.deadlineMs ?? head.deadlineMs;
         acquired = await this.lock.acquireLater(deadlineMs, this.readMeanwhile);
       } catch (error) {
@@ -150,6 +157,12 @@ export class Committer {
         this.rejectOverdue();
       }
     }
+  }
+
+  private async keepCopyIfNeeded(): Promise<void> {
+    const { copyNeeded } = this;
+    this.copyNeeded = undefined;
+    if (copyNeeded !== undefined) await keepCopy(this.view, copyNeeded);
   }
 
   /** What others wrote is read while they hold the lock, so that our own hold is short. */
@@ -170,7 +183,8 @@ export class Committer {
       }
     } catch (error) {
       // The journal could not be made ready: whoever waits would meet the same.
-      this.rejectWaiting(error);
+      if (error instanceof CopyNeededError) this.copyNeeded = error;
+      else this.rejectWaiting(error);
     } finally {
       this.lock.release();
     }

@@ -19,7 +19,7 @@ import { storeGone } from "./journal-errors.js";
 import { JournalWriter } from "./journal-writer.js";
 import { lockNames, type StoreLocation } from "./layout.js";
 import { LockFile } from "./lock-file.js";
-import { findLostCommits, setAsideStranded, settleJournalEnd } from "./recover.js";
+import { findLostCommits, setAsideStranded, settleJournalEnd, withCopies } from "./recover.js";
 import { DirectorySnapshot } from "./scan.js";
 import { StoreFiles } from "./store-files.js";
 import { View } from "./view.js";
@@ -80,12 +80,14 @@ export class FenceableStore {
 
   /** Appends the fence and makes it durable, with everything before it. After an error there is no fence. */
   async raise(): Promise<void> {
-    await this.underCommitLock("close the store for a rollback", () => {
-      if (!this.files.isInPlace()) throw storeGone(this.files);
-      setAsideStranded(this.view);
-      settleJournalEnd(this.view, this.writer);
-      this.writer.seal("fenced");
-    });
+    await withCopies(this.view, () =>
+      this.underCommitLock("close the store for a rollback", () => {
+        if (!this.files.isInPlace()) throw storeGone(this.files);
+        setAsideStranded(this.view);
+        settleJournalEnd(this.view, this.writer);
+        this.writer.seal("fenced");
+      }),
+    );
     try {
       for (const segment of this.view.segments) {
         if (segment.seal !== "suspect") await this.port.syncFile(segment.file);

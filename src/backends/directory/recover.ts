@@ -17,10 +17,15 @@
  * | 9 | ends with a `fenced` seal                              | anything               | refuse: `store_fenced` (P20)         |
  *
  * Rows 6 and 9 are decided by the view, without a lock; the others here.
+ *
+ * What is cut or set aside has a copy in quarantine/, on the disk, before it leaves the journal. The lock waits for no
+ * disk, so the copy is made without it, and counts if the same bytes are still there under the next hold of the lock
+ * (`withCopies`). Where no copy can be made, on a full disk, nothing is cut: commits fail, and reading goes on.
  */
 
 import { SessionStoreError } from "../../errors.js";
-import { openChecked } from "../../fs/checked-file.js";
+import { openChecked, readChecked } from "../../fs/checked-file.js";
+import { fixedLimits } from "../../limits.js";
 import { readEntryFileIfExists, type StoredEntry } from "./entries/entry-file.js";
 import type { LiveSegment } from "./journal/live-segment.js";
 import type { JournalRecord } from "./journal/record.js";
@@ -30,7 +35,46 @@ import type { JournalWriter } from "./journal-writer.js";
 import * as layout from "./layout.js";
 import type { View } from "./view.js";
 
-/** Brings the view to the end of the journal and makes that end ready for an append. Only under the commit lock. */
+/** Bytes that are to leave the journal, and of which no copy is known to be on the disk. */
+export class CopyNeededError extends Error {
+  readonly copy: { readonly name: string; readonly bytes: Uint8Array };
+
+  constructor(name: string, bytes: Uint8Array) {
+    super(`${name} needs a copy before it is cut`);
+    this.copy = { name, bytes };
+  }
+}
+
+/** Makes attempts under the commit lock - each takes it, and lets it go - until all that they take away was copied. */
+export async function withCopies<Result>(view: View, attempt: () => Result | Promise<Result>): Promise<Result> {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof CopyNeededError)) throw error;
+      await keepCopy(view, error);
+    }
+  }
+}
+
+/** Without the lock. */
+export async function keepCopy(view: View, { copy }: CopyNeededError): Promise<void> {
+  await view.files.quarantineDurably(copy.name, copy.bytes);
+  view.copied = copy;
+}
+
+/** Does `remove` only if the copy that was made last is one of these very bytes. */
+function removeCopied(view: View, name: string, bytes: Uint8Array, remove: () => void): void {
+  if (view.copied?.name !== name || Buffer.compare(view.copied.bytes, bytes) !== 0)
+    throw new CopyNeededError(name, bytes);
+  remove();
+  view.copied = undefined;
+}
+
+/**
+ * Brings the view to the end of the journal and makes that end ready for an append. Only under the commit lock. Throws
+ * `CopyNeededError`, too.
+ */
 export function settleJournalEnd(view: View, writer: JournalWriter): LiveSegment {
   view.refresh();
   if (view.current.seal !== undefined) writer.createSuccessor(); // Row 2.
@@ -46,21 +90,33 @@ export function settleJournalEnd(view: View, writer: JournalWriter): LiveSegment
 function cutTail(view: View, segment: LiveSegment, sizeBytes: number): void {
   const tail = inspectTail(view.files.port, segment.file, segment.offset, sizeBytes);
   refuseIfDurable(view, tail.laterRecords);
-  if (tail.hasWholeLines) refuseIfWrittenOut(view);
-  if (tail.hasWholeLines) view.files.quarantine(layout.segmentName(segment.first), tail.bytes);
-  view.files.port.truncate(segment.file, segment.offset);
+  const cut = () => view.files.port.truncate(segment.file, segment.offset);
+  if (!tail.hasWholeLines) {
+    cut();
+    return;
+  }
+  refuseIfWrittenOut(view);
+  removeCopied(view, layout.segmentName(segment.first), tail.bytes, cut);
 }
 
-/** Rows 7 and 8: segments that nothing leads to. Rebuilds the view first, because somebody may have been faster. */
+/**
+ * Rows 7 and 8: segments that nothing leads to. Rebuilds the view first, because somebody may have been faster. Under the
+ * commit lock; throws `CopyNeededError`, too.
+ */
 export function setAsideStranded(view: View): void {
   const { strandedSegments } = view.rebuild();
   if (strandedSegments.length === 0) return;
   const lost = findLostCommits(view, strandedSegments);
   if (lost) throw lost;
   refuseIfWrittenOut(view);
+  const { port, journal, owner } = view.files;
   // The newest first: if this is interrupted, what is left is still stranded.
   for (const first of [...strandedSegments].reverse()) {
-    view.files.quarantineAndUnlink(view.files.journal, layout.segmentName(first));
+    const name = layout.segmentName(first);
+    // Copied and unlinked, not renamed: a writer that still has it open would go on appending to the copy, while the end of
+    // an unlinked file without a seal tells it that the store is gone (P20).
+    const bytes = readChecked(port, journal, name, fixedLimits.entryFileBytesMax, owner);
+    removeCopied(view, name, bytes, () => port.unlink(journal, name));
   }
 }
 

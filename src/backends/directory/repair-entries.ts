@@ -21,7 +21,7 @@ import { historiesOf, type KeyHistory } from "./journal/key-histories.js";
 import { readSegment } from "./journal/sealed-segment.js";
 import { JournalWriter } from "./journal-writer.js";
 import * as layout from "./layout.js";
-import { settleJournalEnd } from "./recover.js";
+import { settleJournalEnd, withCopies } from "./recover.js";
 import { acceptedKeys, type RepairAction, type RepairContext } from "./repair.js";
 import { StoreFiles } from "./store-files.js";
 import { dropIndex } from "./summary-index/leftovers.js";
@@ -49,7 +49,7 @@ export async function repairEntries(context: RepairContext): Promise<void> {
   try {
     view.rebuild();
     const writer = new JournalWriter(view, defaultLimits.recordBytes);
-    if (!context.dryRun) settleJournalEnd(view, writer);
+    if (!context.dryRun) await withCopies(view, () => settleJournalEnd(view, writer));
     // First of all: what it says of sessions that are repaired must not outlive a crash in between.
     if (!context.dryRun) await dropIndex(files);
     const accept = acceptedKeys(context, files);

@@ -11,7 +11,6 @@ import {
   openRealDirectory,
   readWhole,
   type StoreOwner,
-  writeNewFile,
 } from "../../fs/checked-file.js";
 import { type Directory, type FileStat, hasCode, type Port } from "../../fs/port.js";
 import { fixedLimits } from "../../limits.js";
@@ -190,32 +189,29 @@ export class StoreFiles {
     }
   }
 
-  /** Keeps a copy of damaged bytes; the same bytes under the same name are kept once. */
-  quarantine(name: string, bytes: Uint8Array): void {
-    const directory = this.openOrMakePart(layout.quarantineName);
-    try {
-      const copyName = layout.quarantineFileName(this.port.nowMs(), checksumOf(bytes), name);
-      this.port.close(writeNewFile(this.port, directory, copyName, bytes));
-    } catch (error) {
-      if (!hasCode(error, "EEXIST")) throw error;
-    } finally {
-      this.port.closeDirectory(directory);
-    }
-  }
-
-  /** The same, and on the disk when it resolves: for what is then replaced, or leaves the journal. */
+  /** Keeps a copy of what is then replaced, or leaves the journal; it is on the disk when this resolves. */
   async quarantineDurably(name: string, bytes: Uint8Array): Promise<void> {
     const directory = this.openOrMakePart(layout.quarantineName);
     try {
-      const copyName = layout.quarantineFileName(this.port.nowMs(), checksumOf(bytes), name);
-      await writeTemporaryFile(this.port, directory, copyName, bytes).catch((error) => {
-        if (!hasCode(error, "EEXIST")) throw error;
-      });
+      await this.writeUnderFreeName(directory, name, bytes);
       await this.port.syncDirectory(directory);
     } finally {
       this.port.closeDirectory(directory);
     }
     await this.port.syncDirectory(this.store);
+  }
+
+  private async writeUnderFreeName(directory: Directory, name: string, bytes: Uint8Array): Promise<void> {
+    const tag = checksumOf(bytes);
+    for (let timeMs = this.port.nowMs(); ; timeMs += 1) {
+      try {
+        await writeTemporaryFile(this.port, directory, layout.quarantineFileName(timeMs, tag, name), bytes);
+        return;
+      } catch (error) {
+        // A copy by somebody else may be of the same bytes, but is perhaps not whole, or not on the disk.
+        if (!hasCode(error, "EEXIST")) throw error;
+      }
+    }
   }
 
   /** Keeps a copy of an ordinary file of ours, durably; false when it is none. */
@@ -234,22 +230,6 @@ export class StoreFiles {
     }
     await this.quarantineDurably(name, bytes);
     return true;
-  }
-
-  /**
-   * Copies a segment to quarantine/ and unlinks it. Not a rename: a writer that still has it open would go on appending
-   * to the copy, while the end of an unlinked file without a seal tells it that the store is gone (P20).
-   */
-  quarantineAndUnlink(directory: Directory, name: string): void {
-    const file = openChecked(this.port, directory, name, "read", this.owner);
-    let bytes: Uint8Array;
-    try {
-      bytes = readWhole(this.port, file, fixedLimits.entryFileBytesMax);
-    } finally {
-      this.port.close(file);
-    }
-    this.quarantine(name, bytes);
-    this.port.unlink(directory, name);
   }
 
   /** Moves whatever lies there - also what may not be opened - into quarantine/. Nothing is ever deleted. */
