@@ -1,6 +1,6 @@
 // One flipped bit anywhere. Where a later record proves that the damaged one was durable, opening is refused; where
 // nothing can prove it - in the very last record - cutting it is right, and everything before it is there. Every bit of
-// longer journals: `npm run torture -- --only bit-flips`.
+// every byte: `npm run torture -- --only bit-flips`.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -13,7 +13,7 @@ import { compareRecoveries, type Opened, type Role } from "./real-recovery.js";
 import { TornJournal } from "./torn.js";
 
 const random = new SeededRandom(12);
-const journal = new TornJournal(12, 3_000, 40);
+const journal = new TornJournal(12, 16 * 1024, 60);
 const { store } = journal;
 
 function flipped(bytes: Uint8Array, at: number, bit: number): Uint8Array {
@@ -28,8 +28,9 @@ async function open(bytes: StoreBytes, role: Role): Promise<Opened> {
   return real;
 }
 
-test("a flipped bit in any byte of the journal: proven durable is refused, the very last record is cut", async () => {
+test("a flipped bit in any byte of a journal of 16 KiB: proven durable is refused, the very last record is cut", async () => {
   const { bytes } = journal;
+  assert.ok(bytes.length >= 16 * 1024);
   for (let at = 0; at < bytes.length; at++) {
     await journal.assertFlip(at, random.below(8), at % 3 === 0 ? "reader" : "writer");
   }

@@ -9,17 +9,44 @@ import { fileURLToPath } from "node:url";
 import { lockFamily } from "./honest-store.js";
 import { compareTakeOver } from "./legacy.js";
 import { recoverPurely, type StoreBytes } from "./pure-recovery.js";
-import { bytesOn, compareRecoveries, differenceOf, openReally, type Role } from "./real-recovery.js";
+import {
+  bytesOn,
+  type Cost,
+  compareRecoveries,
+  differenceOf,
+  type Opened,
+  openReally,
+  type Role,
+} from "./real-recovery.js";
 
 export type CorpusCase =
   | { readonly why: string; readonly role: Role; readonly store: StoreBytes }
   | { readonly why: string; readonly legacy: Uint8Array };
+
+/** The library and the pure function disagree about an input. */
+export class Disagreement extends Error {
+  readonly found: CorpusCase;
+
+  constructor(found: CorpusCase, difference: string) {
+    super(`${found.why}: ${difference}`);
+    this.found = found;
+  }
+}
+
+/** Opens the bytes in this role; the two recoveries must agree, and their answer is returned. */
+export async function openAgreed(store: StoreBytes, role: Role, why: string): Promise<Opened> {
+  const { real, difference } = await compareRecoveries(store, role);
+  if (difference !== undefined) throw new Disagreement({ why, role, store }, difference);
+  return real;
+}
 
 export interface CaseOutcome {
   readonly kind: "states" | "refusals" | "legacyTaken" | "legacyRefused";
   readonly hasDamage: boolean;
   /** What the two disagree about. */
   readonly difference: string | undefined;
+  /** Of the first opening; undefined for legacy files. */
+  readonly cost?: Cost;
 }
 
 export async function replayCase(input: CorpusCase): Promise<CaseOutcome> {
@@ -28,11 +55,11 @@ export async function replayCase(input: CorpusCase): Promise<CaseOutcome> {
     return { kind: taken ? "legacyTaken" : "legacyRefused", hasDamage: false, difference };
   }
   const { store, role } = input;
-  const { pure, real, machine, difference } = await compareRecoveries(store, role);
+  const { pure, real, machine, cost, difference } = await compareRecoveries(store, role);
   const kind = pure.kind === "state" ? "states" : "refusals";
   const hasDamage = pure.kind === "state" && pure.damaged.size > 0;
-  if (difference !== undefined) return { kind, hasDamage, difference };
-  return { kind, hasDamage, difference: await againDifference(machine, role, real) };
+  if (difference !== undefined) return { kind, hasDamage, cost, difference };
+  return { kind, hasDamage, cost, difference: await againDifference(machine, role, real) };
 }
 
 /** Recovered twice is recovered once: what lies on the disk now says the same, to both. */

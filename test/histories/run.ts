@@ -20,6 +20,8 @@ export interface RunHistoriesOptions {
   /** No history begins after this time, in milliseconds since 1970. */
   readonly deadline?: number;
   readonly target?: HistoryTarget;
+  /** Kill nobody. */
+  readonly withoutKills?: boolean;
   /** Of each history, at most; the shortest have a quarter of it. */
   readonly operationsMax?: number;
   /** Where the files of violations are kept; default: the system's directory for temporary files. */
@@ -30,6 +32,8 @@ export interface RunHistoriesOptions {
 
 export interface HistoriesReport {
   histories: number;
+  /** Those of which every search came to an end. */
+  decided: number;
   operations: number;
   kills: number;
   /** Operations of which nobody knows whether they happened. */
@@ -53,6 +57,7 @@ export async function runHistories(options: RunHistoriesOptions): Promise<Histor
   const target = options.target ?? directoryTarget;
   const report: HistoriesReport = {
     histories: 0,
+    decided: 0,
     operations: 0,
     kills: 0,
     openEnds: 0,
@@ -65,7 +70,8 @@ export async function runHistories(options: RunHistoriesOptions): Promise<Histor
   await using workers = new HistoryWorkers();
   for (let index = 0; index < options.count; index += 1) {
     if (options.deadline !== undefined && Date.now() >= options.deadline) break;
-    const shape = shapeOf(options.seed + index, options.operationsMax ?? 240);
+    const drawn = shapeOf(options.seed + index, options.operationsMax ?? 240);
+    const shape = options.withoutKills ? { ...drawn, kills: 0 } : drawn;
     const startMs = performance.now();
     const violation = await runOne(target, shape, workers, report, options.failuresDirectory ?? os.tmpdir());
     if (violation !== undefined) {
@@ -120,6 +126,7 @@ async function runOne(
   report.openEnds += history.operations.filter(({ outcome }) => !outcome || outcome.status === "unknown").length;
   report.wholeStore += judgement.wholeStoreChecked ? 1 : 0;
   report.undecided += judgement.undecided.length;
+  report.decided += judgement.undecided.length === 0 ? 1 : 0;
   const failures = history.operations.filter(({ outcome }) => outcome?.status === "failed");
   const problems = [
     ...judgement.violations,

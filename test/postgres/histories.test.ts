@@ -14,4 +14,7 @@ test("histories on PostgreSQL are linearizable", { skip: skipWithoutPostgres() }
   context.diagnostic(`${report.histories} histories, ${report.operations} operations, ${report.kills} kills`);
   assert.deepEqual(report.violations, []);
   assert.equal(report.histories, 9);
+  assert.ok(report.kills > 0, "processes were killed");
+  assert.equal(report.undecided, 0, "every search came to an end");
+  assert.ok(report.wholeStore > 0, "some were checked as a whole");
 });

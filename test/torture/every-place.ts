@@ -1,33 +1,38 @@
 /**
  * What `npm test` samples, at every place: journals cut at every byte (F11), every bit flipped (F12), and links swapped
- * in before every port call (F18). A case takes every n-th place, beginning with its seed: as many seeds in a row as there
- * are steps cover all places.
+ * in before every port call (F18). A case takes every `placeSteps`th place, beginning with its seed: so many
+ * seeds in a row go through all places.
  */
 
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { type CorpusCase, Disagreement } from "../bytes/corpus.js";
 import { CheckpointedEntry } from "../bytes/flipped-entry.js";
 import type { Role } from "../bytes/real-recovery.js";
 import { spoilSideFile } from "../bytes/side-files.js";
 import { TornJournal } from "../bytes/torn.js";
 import { SwapLives, swaps } from "../hostile/support/swap-lives.js";
 import { type CaseReport, type Figures, Harmed, noFigures, noteHarm } from "./figures.js";
+import { placeSteps } from "./rows.js";
 
-/** A prime, so that no length of a line is a multiple of it. */
-const step = 257;
 const differentStores = 20;
 
 const journals = new Map<string, TornJournal>();
 const nothing = new Uint8Array(0);
 
+/** What lies behind a cut, or a hole in it, is tried at every so manieth place; the next round tries others. */
+const placesPerTail = 16;
+
 export async function runTornTailCase(seed: number): Promise<CaseReport> {
-  const journal = journalOf(storeOf(seed), 64 * 1024);
+  const round = Math.floor(seed / placeSteps);
+  const journal = journalOf(1 + (round % differentStores), 64 * 1024);
   const { tails } = journal;
-  const role = roleOf(seed);
   return atEvery(seed, journal.bytes.length + 1, async (at) => {
+    const role = roleOf(at + round);
     await journal.assertCut(at, nothing, role);
-    await journal.assertCut(at, tails[(at + seed) % tails.length] as Uint8Array, role);
+    if ((at + round * 5) % placesPerTail !== 0) return 1;
+    await journal.assertCut(at, tails[Math.floor(at / placesPerTail + round) % tails.length] as Uint8Array, role);
     if (at >= journal.lastLine) return 2;
     await journal.assertHoleRefused(at, role);
     return 3;
@@ -35,13 +40,16 @@ export async function runTornTailCase(seed: number): Promise<CaseReport> {
 }
 
 export async function runBitFlipCase(seed: number): Promise<CaseReport> {
-  const journal = journalOf(storeOf(seed), 16 * 1024);
-  const entry = new CheckpointedEntry(storeOf(seed) * 100, 400);
-  const journalBits = journal.bytes.length * 8;
-  const role = roleOf(seed);
-  return atEvery(seed, journalBits + entry.bytes.length * 8, async (place) => {
-    if (place < journalBits) await journal.assertFlip(place >> 3, place & 7, role);
-    else await entry.assertFlip((place - journalBits) >> 3, place & 7, role);
+  const round = Math.floor(seed / placeSteps);
+  const store = 1 + (Math.floor(round / 8) % differentStores);
+  const journal = journalOf(store, 16 * 1024);
+  const entry = new CheckpointedEntry(store * 100, 400);
+  return atEvery(seed, journal.bytes.length + entry.bytes.length, async (place) => {
+    const role = roleOf(place + round);
+    // After eight rounds each bit of each byte had its turn.
+    const bit = (place * 3 + round) % 8;
+    const inEntry = place - journal.bytes.length;
+    await (inEntry < 0 ? journal.assertFlip(place, bit, role) : entry.assertFlip(inEntry, bit, role));
     return 1;
   });
 }
@@ -89,12 +97,8 @@ export async function runSideFilesCase(seed: number): Promise<CaseReport> {
   return { figures, problems };
 }
 
-function storeOf(seed: number): number {
-  return 1 + (Math.floor(seed / step) % differentStores);
-}
-
-function roleOf(seed: number): Role {
-  return seed % 3 === 0 ? "reader" : "writer";
+function roleOf(number: number): Role {
+  return number % 3 === 0 ? "reader" : "writer";
 }
 
 function journalOf(store: number, bytes: number): TornJournal {
@@ -103,19 +107,30 @@ function journalOf(store: number, bytes: number): TornJournal {
   return journals.set(key, journal).get(key) as TornJournal;
 }
 
-/** Runs the work at every `step`th place; it returns how many inputs that were. */
-async function atEvery(seed: number, places: number, work: (place: number) => Promise<number>): Promise<CaseReport> {
+/** The places of a case. `placeSteps` seeds in a row have each place once. */
+export function* placesOf(seed: number, places: number): Generator<number> {
+  for (let place = seed % placeSteps; place < places; place += placeSteps) yield place;
+}
+
+/** Runs the work at every `placeSteps`th place; it returns how many inputs that were. */
+export async function atEvery(
+  seed: number,
+  places: number,
+  work: (place: number) => Promise<number>,
+): Promise<CaseReport> {
   const figures: Figures = noFigures();
   const problems: string[] = [];
-  for (let place = seed % step; place < places; place += step) {
+  const found: CorpusCase[] = [];
+  for (const place of placesOf(seed, places)) {
     try {
       figures.inputs += await work(place);
     } catch (error) {
+      if (error instanceof Disagreement) found.push(error.found);
       noteHarm(figures, problems, harmOf(error));
       break;
     }
   }
-  return { figures, problems };
+  return { figures, problems, found };
 }
 
 function harmOf(error: unknown): Harmed {

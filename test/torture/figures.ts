@@ -1,11 +1,21 @@
 /** What a torture run counts: for one case, for one row, for all. */
 
+import type { CorpusCase } from "../bytes/corpus.js";
+
 export interface Figures {
   /** Disk images after a crash that were recovered and compared, each one different from the others of its case. */
   states: number;
   kills: number;
   acknowledgements: number;
+  /** Processes that were stopped for a moment, and for 0.1 s to a few lock waits inside a call. */
+  pauses: number;
+  longPauses: number;
+  /** Processes whose clock was wrong, jumped or stood still. */
+  wrongClocks: number;
+  /** Those of which every search came to an end. */
   histories: number;
+  /** Searches that were given up: no harm, and no proof. */
+  undecided: number;
   inputs: number;
   /** Port calls that were made to fail. */
   failedCalls: number;
@@ -40,6 +50,8 @@ export interface CaseReport {
   readonly figures: Partial<Figures>;
   /** One text for each harm. */
   readonly problems: readonly string[];
+  /** Inputs on which two recoveries disagree: they show it by themselves, without the seed. */
+  readonly found?: readonly CorpusCase[];
 }
 
 export function noFigures(): Figures {
@@ -47,7 +59,11 @@ export function noFigures(): Figures {
     states: 0,
     kills: 0,
     acknowledgements: 0,
+    pauses: 0,
+    longPauses: 0,
+    wrongClocks: 0,
     histories: 0,
+    undecided: 0,
     inputs: 0,
     failedCalls: 0,
     schedules: 0,

@@ -7,21 +7,22 @@
  */
 
 import { fork } from "node:child_process";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { harmCount } from "./figures.js";
+import { keepFound } from "./found.js";
 import { RunReport } from "./report.js";
-import { type Row, rows } from "./rows.js";
-import type { Slice, WorkerMessage } from "./worker.js";
+import { type Row, rowNamed, rows } from "./rows.js";
+import type { CaseEnded, Job } from "./worker.js";
 
 const workers = 2;
 /** The longest time that a worker spends on one row before the rows are weighed again. */
 const sliceMsMax = 20_000;
 /** A case that takes longer hangs. */
 const caseMsMax = 180_000;
+/** A multiple of what rows go through as a whole, see `casesPerRound`. */
 const seedsPerRun = 10_000_000;
-/** More than any slice can use: slices of two workers on one row never share a seed. */
-const seedsPerSlice = 20_000;
 
 const { values } = parseArgs({
   options: {
@@ -33,16 +34,25 @@ const { values } = parseArgs({
   },
 });
 
+/** Inputs that show a disagreement by themselves. */
+const foundDirectory = path.join(path.dirname(values.results), "torture-found");
+
 process.exitCode = values.replay === undefined ? await torture() : await replay(values.replay);
 
 async function torture(): Promise<number> {
   const minutes = positive("--minutes", values.minutes);
   const baseSeed = positive("--seed", values.seed);
-  const chosen = values.only === undefined ? rows : [rowNamed(values.only)];
+  const chosen = values.only === undefined ? rows : [rowOrExit(values.only)];
   const endMs = Date.now() + minutes * 60_000;
   const report = new RunReport(chosen, baseSeed, minutes);
   const spentMs = new Map(chosen.map((row) => [row, 0]));
-  const nextSeed = new Map(chosen.map((row) => [row, baseSeed * seedsPerRun]));
+  const nextSeeds = new Map(chosen.map((row) => [row, baseSeed * seedsPerRun]));
+  /** Each seed is given out once, one after the other, whatever worker takes it: so rounds of a row become whole. */
+  const takeSeed = (row: Row): number => {
+    const seed = nextSeeds.get(row) as number;
+    nextSeeds.set(row, seed + 1);
+    return seed;
+  };
   const sliceMs = Math.min(sliceMsMax, (minutes * 60_000) / (chosen.length * 2));
   console.log(`Seed ${baseSeed}, ${minutes} minutes, rows: ${chosen.map(({ name }) => name).join(", ")}`);
 
@@ -54,9 +64,7 @@ async function torture(): Promise<number> {
       // Charged in advance, so that the other worker takes another row.
       const charged = untilMs - startedMs;
       spentMs.set(row, (spentMs.get(row) as number) + charged);
-      const firstSeed = nextSeed.get(row) as number;
-      nextSeed.set(row, firstSeed + seedsPerSlice);
-      await runSlice(report, row, { row: row.name, firstSeed, untilMs, casesMax: seedsPerSlice });
+      await runSlice(report, row, untilMs, () => takeSeed(row));
       spentMs.set(row, (spentMs.get(row) as number) + Date.now() - startedMs - charged);
       console.log(report.progressLine(row, endMs - Date.now()));
     }
@@ -74,58 +82,61 @@ function mostBehind(chosen: readonly Row[], spentMs: ReadonlyMap<Row, number>): 
   return chosen.reduce((best, row) => (used(row) < used(best) ? row : best));
 }
 
-/** Resolves when the worker has ended, by itself or because a case of it hung. */
-function runSlice(report: RunReport, row: Row, slice: Slice): Promise<void> {
+/** Runs cases until the time is over, or one of them hung or ended the worker. */
+function runSlice(report: RunReport, row: Row, untilMs: number, takeSeed: () => number): Promise<void> {
   return new Promise((resolve) => {
     const child = fork(fileURLToPath(new URL("./worker.js", import.meta.url)), [], {
       stdio: ["ignore", "inherit", "pipe", "ipc"],
       // Simulated disks die by the thousand: with room for many, a collection of garbage finds few of them alive.
       execArgv: ["--max-semi-space-size=32"],
     });
-    let current = slice.firstSeed;
-    let isDone = false;
+    let current: number | undefined;
     let hung = false;
     let lastWords = "";
     let alarm: NodeJS.Timeout | undefined;
-    const expectNews = () => {
+    const runNext = () => {
       clearTimeout(alarm);
+      current = Date.now() < untilMs ? takeSeed() : undefined;
+      if (current === undefined) {
+        child.send("over", () => {});
+        return;
+      }
       alarm = setTimeout(() => {
         hung = true;
         child.kill("SIGKILL");
       }, caseMsMax);
+      const job: Job = { row: row.name, seed: current, untilMs, foundDirectory };
+      child.send(job, () => {}); // To a worker that has just died: its end tells.
     };
     child.stderr?.on("data", (text: Buffer) => {
       lastWords = `${lastWords}${text}`.slice(-4_000);
     });
-    child.on("message", (message: WorkerMessage) => {
-      expectNews();
-      if (message.type === "begins") current = message.seed;
-      else if (message.type === "ended") {
-        report.add(row, message.seed, message.figures, message.problems, message.tookMs);
-        for (const problem of message.problems)
-          console.log(`\n${row.name} ${problem}\n  replay: ${replayLine(row, message.seed)}`);
-      } else isDone = true;
+    child.on("message", ({ figures, problems, tookMs }: CaseEnded) => {
+      const seed = current as number;
+      report.add(row, seed, figures, problems, tookMs);
+      for (const problem of problems) console.log(`\n${row.name} ${problem}\n  replay: ${replayLine(row, seed)}`);
+      runNext();
     });
     child.once("close", () => {
       clearTimeout(alarm);
-      if (!isDone) {
+      if (current !== undefined) {
         const what = hung ? `hangs: no end within ${caseMsMax} ms` : `disagreements: the worker ended: ${lastWords}`;
         report.add(row, current, hung ? { hangs: 1 } : { disagreements: 1 }, [what], caseMsMax);
         console.log(`\n${row.name} ${what}\n  replay: ${replayLine(row, current)}`);
       }
       resolve();
     });
-    expectNews();
-    child.send(slice);
+    runNext();
   });
 }
 
 async function replay(text: string): Promise<number> {
   const [name = "", seed = ""] = text.split(":");
-  const row = rowNamed(name);
-  const { figures, problems } = await row.run(positive("the seed", seed), Date.now() + caseMsMax);
+  const row = rowOrExit(name);
+  const { figures, problems, found = [] } = await row.run(positive("the seed", seed), Date.now() + caseMsMax);
   console.log(JSON.stringify(figures));
-  for (const problem of problems) console.log(`\n${problem}`);
+  for (const problem of [...problems, ...keepFound(foundDirectory, `${name}-${seed}`, found)])
+    console.log(`\n${problem}`);
   console.log(problems.length === 0 ? "Everything was as promised." : "");
   return harmCount(figures) > 0 ? 1 : 0;
 }
@@ -134,8 +145,8 @@ function replayLine(row: Row, seed: number): string {
   return `npm run torture -- --replay ${row.name}:${seed}`;
 }
 
-function rowNamed(name: string): Row {
-  const row = rows.find((candidate) => candidate.name === name);
+function rowOrExit(name: string): Row {
+  const row = rowNamed(name);
   if (row === undefined) fail(`there is no row "${name}"; the rows are ${rows.map((known) => known.name).join(", ")}`);
   return row;
 }

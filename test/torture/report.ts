@@ -9,6 +9,8 @@ interface RowReport extends Figures {
   faults: string;
   about: string;
   cases: number;
+  /** How often everything that the row has was gone through, where it has an end. */
+  wholeRounds?: number;
   /** Milliseconds of worker time. */
   tookMs: number;
   seeds: { first: number; last: number } | undefined;
@@ -40,6 +42,7 @@ export class RunReport {
     const report = this.#rows.get(row) as RowReport;
     addFigures(report, figures);
     report.cases += 1;
+    if (row.casesPerRound !== undefined) report.wholeRounds = Math.floor(report.cases / row.casesPerRound);
     report.tookMs += Math.round(tookMs);
     const seeds = report.seeds ?? { first: seed, last: seed };
     report.seeds = { first: Math.min(seeds.first, seed), last: Math.max(seeds.last, seed) };
@@ -86,6 +89,7 @@ export class RunReport {
       "kills",
       "acknowledgements",
       "histories",
+      "undecided",
       "inputs",
       "failedCalls",
       "schedules",

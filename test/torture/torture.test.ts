@@ -1,11 +1,20 @@
 /** A torture run in small: every simulated row runs some cases, and what a row must notice is noticed. */
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import type { Versioned } from "../../src/contract.js";
+import { Disagreement, loadCase, openAgreed } from "../bytes/corpus.js";
+import { TornJournal } from "../bytes/torn.js";
 import { CrashModel } from "./crash-model.js";
+import { atEvery, placesOf } from "./every-place.js";
 import { Harmed, harmCount, noFigures, noteHarm } from "./figures.js";
-import { rows } from "./rows.js";
+import { keepFound } from "./found.js";
+import { placeSteps, rows } from "./rows.js";
 
 for (const [name, cases] of [
   ["crash-states", 6],
@@ -35,6 +44,50 @@ for (const name of ["side-files", "torn-tails", "bit-flips", "swaps"]) {
     assert.ok((figures.inputs ?? 0) + (figures.swaps ?? 0) > 10);
   });
 }
+
+test("so many cases of a row in a row as make a round cut a journal at each of its bytes, once", () => {
+  const cut = Array.from({ length: placeSteps }, (_, seed) => [...placesOf(10_000_000 + seed, 65_537)]).flat();
+  assert.deepEqual(
+    cut.sort((x, y) => x - y),
+    Array.from({ length: 65_537 }, (_, at) => at),
+  );
+});
+
+test("two workers on one row take one seed after the other, without a gap and without an overlap", () => {
+  withTemporaryDirectory((directory) => {
+    const { report, status } = runTorture(directory, "--minutes", "0.05", "--seed", "3", "--only", "bit-flips");
+    assert.equal(status, 0);
+    const { cases, seeds } = report.rows["bit-flips"];
+    assert.ok(cases > 2);
+    assert.deepEqual(seeds, { first: 30_000_000, last: 30_000_000 + cases - 1 });
+  });
+});
+
+test("an input on which two recoveries disagree is kept, and its line says how it becomes one of the corpus", () => {
+  withTemporaryDirectory((directory) => {
+    const { store } = new TornJournal(1, 2_000, 40);
+    const [line, second] = keepFound(path.join(directory, "found"), "bytes-7", [
+      { why: "seed 7: cut", role: "writer", store: store.bytes },
+      { why: "seed 7: a legacy file", legacy: Buffer.from("{") },
+    ]) as [string, string];
+    const file = path.join(directory, "found", "bytes-7.json");
+    assert.ok(line.includes(`kept: ${file};`) && line.includes(`mv ${file} test/corpus/`), line);
+    assert.ok(second.includes("bytes-7-1.json"), second);
+    const found = loadCase(file);
+    assert.ok("store" in found && found.why === "seed 7: cut");
+    assert.deepEqual([...found.store.segments.keys()], [...store.bytes.segments.keys()]);
+  });
+});
+
+test("a row whose two recoveries disagree counts it, and hands over the input", async () => {
+  const { figures, problems, found } = await atEvery(600, 1_000, async (place) => {
+    await openAgreed({ manifest: Buffer.from("{}"), segments: new Map(), entries: new Map() }, "writer", `at ${place}`);
+    throw new Disagreement({ why: `at ${place}`, legacy: Buffer.from("[]") }, "one takes it, one does not");
+  });
+  assert.equal(figures.disagreements, 1);
+  assert.match(problems.join(), /^disagreements: at 100: one takes it, one does not\ncaused by /);
+  assert.deepEqual(found, [{ why: "at 100", legacy: Buffer.from("[]") }]);
+});
 
 test("a store that is behind, ahead, mixed or has what was removed is none of the prefixes", () => {
   const model = new CrashModel();
@@ -69,3 +122,19 @@ test("a store that is behind, ahead, mixed or has what was removed is none of th
   assert.deepEqual(harmOf({ b: at(2), c: at(2, 7) }, 2, 2), ["disagreements"]);
   assert.deepEqual(harmOf({ b: at(2), c: at(2) }, 3, 2), ["disagreements"]);
 });
+
+function withTemporaryDirectory(body: (directory: string) => void): void {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sessiondir-torture-"));
+  try {
+    body(directory);
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function runTorture(directory: string, ...parameters: string[]) {
+  const program = fileURLToPath(new URL("./main.js", import.meta.url));
+  const results = path.join(directory, "torture.json");
+  const { status } = spawnSync(process.execPath, [program, ...parameters, "--results", results], { stdio: "ignore" });
+  return { status, report: JSON.parse(fs.readFileSync(results, "utf8")) };
+}

@@ -60,6 +60,15 @@ export class Ledger {
     else if (deed !== "checkpoint") this.#range(slot, deed).acknowledged = Number(subject);
   }
 
+  /** Refusals with this code are no problem, nor are writers that ended because of one when they opened the store. */
+  forgive(code: string): void {
+    this.refusals.delete(code);
+    const problems = this.problems
+      .splice(0)
+      .filter((text) => !(/^writer \d+ broke: /.test(text) && text.includes(code)));
+    this.problems.push(...problems);
+  }
+
   /** Sessions that a later life of the slot may remove. */
   leftoversOf(name: (key: string) => boolean, countMax: number): string[] {
     const present = [...this.#shortLived].filter(([key, state]) => state === "present" && name(key));
