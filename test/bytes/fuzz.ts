@@ -6,11 +6,12 @@
  */
 
 import { SeededRandom } from "../sim/random.js";
-import { type CorpusCase, replayCase } from "./corpus.js";
+import { type CaseOutcome, type CorpusCase, replayCase } from "./corpus.js";
 import { makeHonestStore } from "./honest-store.js";
 import { makeLegacyBytes } from "./legacy.js";
 import { byteMutators, documentMutators, lineMutators, type Mutator } from "./mutators.js";
 import type { StoreBytes } from "./pure-recovery.js";
+import type { Cost } from "./real-recovery.js";
 
 export interface FuzzOptions {
   /** The seed of the first input; each further one has the next seed. */
@@ -34,6 +35,9 @@ export interface FuzzCounters {
   disagreements: number;
   /** One line for each disagreement, with what replays it. */
   failures: string[];
+  /** The most that an opening spent of what its input allows, see `boundsOf`: at 1 the input is a disagreement. */
+  mostCalls: number;
+  mostCpu: number;
   slowestMs: number;
   slowestSeed: number;
 }
@@ -48,6 +52,8 @@ export async function fuzzBytes(options: FuzzOptions): Promise<FuzzCounters> {
     legacyRefused: 0,
     disagreements: 0,
     failures: [],
+    mostCalls: 0,
+    mostCpu: 0,
     slowestMs: 0,
     slowestSeed: options.seed,
   };
@@ -59,9 +65,10 @@ export async function fuzzBytes(options: FuzzOptions): Promise<FuzzCounters> {
     counters.inputs += 1;
     counters[outcome.kind] += 1;
     if (outcome.hasDamage) counters.damaged += 1;
-    if (outcome.difference !== undefined) {
+    const problem = outcome.difference ?? findExcess(input, outcome, counters);
+    if (problem !== undefined) {
       counters.disagreements += 1;
-      const line = `fuzzBytes({ seed: ${seed}, inputs: 1 }) [${input.why}]: ${outcome.difference}`;
+      const line = `fuzzBytes({ seed: ${seed}, inputs: 1 }) [${input.why}]: ${problem}`;
       counters.failures.push(line);
       options.onDisagreement?.(line, input);
     }
@@ -69,6 +76,22 @@ export async function fuzzBytes(options: FuzzOptions): Promise<FuzzCounters> {
     if (tookMs > counters.slowestMs) Object.assign(counters, { slowestMs: tookMs, slowestSeed: seed });
   }
   return counters;
+}
+
+/** What opening a store and reading all of it may take: in proportion to its files and bytes, with much to spare. */
+export function boundsOf(store: StoreBytes): Cost {
+  const files = [store.manifest, ...store.segments.values(), ...store.entries.values()];
+  const bytes = files.reduce((sum, file) => sum + file.byteLength, 0);
+  return { calls: 600 + 40 * files.length + bytes / 100, cpuMs: 2_000 + bytes / 20 };
+}
+
+function findExcess(input: CorpusCase, { cost }: CaseOutcome, counters: FuzzCounters): string | undefined {
+  if (cost === undefined || "legacy" in input) return undefined;
+  const bounds = boundsOf(input.store);
+  counters.mostCalls = Math.max(counters.mostCalls, cost.calls / bounds.calls);
+  counters.mostCpu = Math.max(counters.mostCpu, cost.cpuMs / bounds.cpuMs);
+  const isWithin = cost.calls <= bounds.calls && cost.cpuMs <= bounds.cpuMs;
+  return isWithin ? undefined : `took ${JSON.stringify(cost)}, allowed are ${JSON.stringify(bounds)}`;
 }
 
 /** The input of one seed: what it is, and the bytes. */

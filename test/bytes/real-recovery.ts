@@ -100,11 +100,22 @@ function asOutcome(error: unknown): Opened {
 export async function compareRecoveries(store: StoreBytes, role: Role): Promise<Comparison> {
   const pure = recoverPurely(store, role === "writer" ? lockFamily : undefined);
   const machine = machineWith(store);
+  const before = process.cpuUsage();
   const real = await openReally(machine, role);
-  return { pure, real, machine, difference: differenceOf(pure, real) };
+  const { user, system } = process.cpuUsage(before);
+  const cost = { calls: machine.calls, cpuMs: (user + system) / 1_000 };
+  return { pure, real, machine, cost, difference: differenceOf(pure, real) };
+}
+
+/** What the library spent on opening the store and reading all of it. */
+export interface Cost {
+  /** Of the port. */
+  readonly calls: number;
+  readonly cpuMs: number;
 }
 
 export interface Comparison {
+  readonly cost: Cost;
   readonly pure: Recovered;
   readonly real: Opened;
   readonly machine: SimulatedMachine;
