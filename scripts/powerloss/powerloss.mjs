@@ -3,8 +3,8 @@
  * the real store on top; then the disk as a power cut at any moment may have left it, mounted and opened again.
  *
  * Needs root, FUSE and loop devices; says what is missing and ends well without them. Writes results/powerloss.json.
- * Exits with 1 when anything was lost, half visible, resurrected or refused, or when the rig does not find what a
- * store without syncs loses.
+ * Exits with 1 when anything was lost, half visible, resurrected or refused, when the rig does not find what a store
+ * without syncs loses, or when a row met nothing of what it is about (verdict.mjs).
  */
 
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -16,6 +16,7 @@ import { setUp } from "../setup.mjs";
 import { readOptions } from "./options.mjs";
 import { installMissing, missingForAll, missingForFileSystem } from "./requirements.mjs";
 import { countProblems, runProtocol } from "./run-protocol.mjs";
+import { emptyRows } from "./verdict.mjs";
 import { Workspace } from "./workspace.mjs";
 
 const selfCheckStates = 20;
@@ -106,7 +107,9 @@ function finish() {
   const sum = (rows, name) => rows.reduce((total, row) => total + row[name], 0);
   const blind = report.selfChecks.filter((row) => row.lost === 0).map((row) => row.fileSystem);
   const problems = report.rows.reduce((total, row) => total + countProblems(row), 0);
-  report.ok = options.broken === undefined ? problems === 0 && blind.length === 0 : sum(report.rows, "lost") > 0;
+  const empty = emptyRows([...report.selfChecks, ...report.rows]);
+  const isAsPromised = problems === 0 && blind.length === 0 && empty.length === 0;
+  report.ok = options.broken === undefined ? isAsPromised : sum(report.rows, "lost") > 0;
   report.minutes = Number(((performance.now() - startedMs) / 60_000).toFixed(2));
   report.total = Object.fromEntries(
     ["states", "kills", "acknowledgements", "lost", "partlyVisible", "resurrected", "refused", "leaked"].map((name) => [
@@ -119,6 +122,7 @@ function finish() {
     console.log("skipped: no file system could be tried, see above");
     process.exit(0);
   }
+  for (const reason of empty) console.log(`${reason}: its figures prove nothing.`);
   if (blind.length > 0)
     console.log(`The rig found nothing without syncs on ${blind.join(", ")}: its figures prove nothing.`);
   console.log(
