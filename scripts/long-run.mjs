@@ -1,5 +1,5 @@
 /**
- * `npm run long-run -- [many-sessions | second-crashes]`: sets up, compiles everything into build/ and runs what takes
+ * `npm run long-run -- [PART ...]`: sets up, compiles everything into build/ and runs what takes
  * too long for `npm test`. See test/long-run/main.ts.
  */
 

@@ -5,7 +5,7 @@
  */
 export const skipReasons = [
   { pattern: /^the backend declares \w+: false$/, why: "the backend says that it lacks this capability" },
-  { pattern: /^needs (python3|jq|mkfifo)\b/, why: "the other program is not on this machine" },
+  { pattern: /^needs (python3|jq|mkfifo|strace|mkfs\.ext4)\b/, why: "the other program is not on this machine" },
   { pattern: /^needs a (non-root|root) user/, why: "permissions do not bind the root user" },
   { pattern: /^needs (linux|macos|windows|posix)\b/i, why: "another operating system" },
   {

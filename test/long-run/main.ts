@@ -1,14 +1,20 @@
 /**
- * `npm run long-run -- [many-sessions | second-crashes] [--sessions N] [--entry-bytes N] [--directory D]`: what takes too
- * long for `npm test`. Ends with 1 at the first promise that is broken.
+ * `npm run long-run -- [PART ...] [--sessions N] [--entry-bytes N] [--directory D]`: what takes too long for `npm test`.
+ * Ends with 1 at the first promise that is broken.
  *
  *   many-sessions    100,000 sessions through every way in and out, with the time of each and the memory after it
  *   second-crashes   the crashes of `unit/migrate/*crash*` and `unit/transfer/*crash*`, with more disks after each
+ *   full-disk        commit, checkpoint and take-over with just so much room, in bytes and in names
+ *   system-calls     SIGKILL at every call of the system that changes something, of each operation
+ *   small-memory     large stores and journals in processes with little memory
  */
 
 import { parseArgs } from "node:util";
+import { runFullDisks } from "./full-disk.js";
 import { runManySessions } from "./many-sessions.js";
 import { runSecondCrashes } from "./second-crashes.js";
+import { runSmallMemory } from "./small-memory.js";
+import { runSystemCalls } from "./system-calls.js";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,6 +35,9 @@ const parts: Record<string, () => Promise<void>> = {
       directory: values.directory,
     }),
   "second-crashes": () => runSecondCrashes({ powerLosses: count("power-losses"), seed: count("seed") }),
+  "full-disk": runFullDisks,
+  "system-calls": runSystemCalls,
+  "small-memory": runSmallMemory,
 };
 
 const chosen = positionals.length === 0 ? Object.keys(parts) : positionals;

@@ -1,64 +1,26 @@
 /** Writers on a disk that is full, with few descriptors, a file size limit, or a mount that became read-only. */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { type OpenOptions, openSessionStore, type SessionStore, SessionStoreError } from "../../src/index.js";
 import { SeededRandom } from "../sim/random.js";
+import { temporaryFilesIn } from "./full-disk.js";
 import { Ledger } from "./storm/ledger.js";
 import type { Said } from "./storm/sessions.js";
 import { assertNothingLost, lifeOf, smallSegments, withWriters } from "./storm/supervise.js";
 import { WriterProcess } from "./storm/writer-process.js";
-import { errorsOf, type TemporaryPlace, withPlace } from "./support/temporary-store.js";
+import { fillDisk, mountAgain, tmpfs, withSmallDisk } from "./support/mounts.js";
+import { errorsOf, withPlace } from "./support/temporary-store.js";
 
 type Entry = Record<string, unknown>;
 type Store = SessionStore<Entry>;
 
 const timeout = 120_000;
 const posix = { timeout, skip: process.platform === "win32" && "skipped: needs posix (ulimit)" };
-const mounting = {
-  timeout,
-  skip:
-    (process.platform !== "linux" || process.getuid?.() !== 0 || !canMount()) &&
-    "skipped: needs a root user who may mount",
-};
-
-function mount(...parameters: string[]): boolean {
-  return spawnSync("mount", parameters, { stdio: "ignore" }).status === 0;
-}
-
-function canMount(): boolean {
-  const directory = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), "sessiondir-mount-"));
-  try {
-    const mounted = mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", directory);
-    if (mounted) spawnSync("umount", [directory]);
-    return mounted;
-  } finally {
-    fs.rmdirSync(directory);
-  }
-}
-
-/** A place on a file system of its own. */
-async function withMount(sizeText: string, body: (place: TemporaryPlace) => Promise<void>): Promise<void> {
-  await withPlace(async ({ parent }) => {
-    const mounted = path.join(parent, "mounted");
-    fs.mkdirSync(mounted, { mode: 0o700 });
-    assert.ok(mount("-t", "tmpfs", "-o", `size=${sizeText},mode=700`, "tmpfs", mounted));
-    try {
-      await body({
-        parent: mounted,
-        location: path.join(mounted, "sessions.json"),
-        directory: path.join(mounted, "sessions.d"),
-      });
-    } finally {
-      // Lazily, so that a failed test that left something open does not leave the mount behind as well.
-      assert.equal(spawnSync("umount", ["-l", mounted]).status, 0);
-    }
-  });
-}
+const missing = tmpfs("1m").missing;
+const mounting = { timeout, skip: missing !== undefined && `skipped: ${missing}` };
 
 /** What is done to a full store: each either succeeds or says why not, and the book knows which. */
 class Filler {
@@ -138,7 +100,7 @@ for (const durability of ["commit", "interval"] as const) {
     `a full disk is disk_full and nothing else; nothing is lost, and freed space is used (${durability})`,
     mounting,
     async () => {
-      await withMount("1m", async ({ parent, location, directory }) => {
+      await withSmallDisk(tmpfs("1m"), async ({ parent, location, directory }) => {
         const random = new SeededRandom(durability.length);
         const options: OpenOptions = {
           durability,
@@ -149,7 +111,7 @@ for (const durability of ["commit", "interval"] as const) {
         const ballast = path.join(parent, "ballast");
         try {
           for (let round = 0; round < 8; round += 1) {
-            // A little room, up to any byte; then nothing; then all of it.
+            // A little room, in pages; then nothing; then all of it.
             const full = fillDisk(ballast, 4_096 * random.below(20));
             let refusals = 0;
             for (let attempts = 0; refusals < 12 && attempts < 400; attempts += 1) {
@@ -184,7 +146,7 @@ test(
   "writers are killed on a full disk, and everything acknowledged is there when there is room again",
   mounting,
   async () => {
-    await withMount("1m", async ({ parent, location }) => {
+    await withSmallDisk(tmpfs("1m"), async ({ parent, location }) => {
       const ledger = new Ledger(2);
       const ballast = path.join(parent, "ballast");
       await (await openSessionStore(location)).close();
@@ -217,12 +179,12 @@ test(
   "a mount that became read-only is read_only for writers; readers go on, and so does everybody afterwards",
   mounting,
   async () => {
-    await withMount("4m", async ({ parent, location }) => {
+    await withSmallDisk(tmpfs("4m"), async ({ parent, location }) => {
       const store = await openSessionStore<Entry>(location, smallSegments);
       for (let n = 0; n < 50; n += 1) await store.update(`s${n}`, () => ({ n }));
       await store.close();
       const before = await openSessionStore<Entry>(location, { readOnly: true });
-      assert.ok(mount("-o", "remount,ro", parent));
+      assert.ok(mountAgain(parent, "ro"));
       await assert.rejects(openSessionStore(location), (error) => {
         return error instanceof SessionStoreError && error.code === "read_only";
       });
@@ -232,7 +194,7 @@ test(
         assert.equal((await reader.list({ limit: 1_000 })).sessions.length, 50);
         assert.deepEqual(await errorsOf(reader), []);
       }
-      assert.ok(mount("-o", "remount,rw", parent));
+      assert.ok(mountAgain(parent, "rw"));
       const again = await openSessionStore<Entry>(location);
       await again.update("s7", () => ({ n: 8 }));
       assert.deepEqual(await before.get("s7"), { n: 8 });
@@ -293,16 +255,3 @@ test("a limit on the size of files is disk_full, and loses nothing of what fitte
     await assertNothingLost(location, ledger, ["disk_full"]);
   });
 });
-
-/** Fills the file system, but for so many bytes; returns the size of the file that does it. */
-function fillDisk(file: string, leftBytes: number): number {
-  const { bavail, bsize } = fs.statfsSync(path.dirname(file));
-  const sizeBytes = Math.max(0, bavail * bsize - leftBytes);
-  fs.writeFileSync(file, Buffer.alloc(sizeBytes));
-  return sizeBytes;
-}
-
-function temporaryFilesIn(directory: string): string[] {
-  const names = fs.readdirSync(directory, { recursive: true }) as string[];
-  return names.filter((name) => /tmp|\.new\b/.test(name) && fs.statSync(path.join(directory, name)).isFile());
-}

@@ -8,7 +8,14 @@ import { openSessionStore, SessionStoreError } from "../../src/index.js";
 import { SeededRandom } from "../sim/random.js";
 import { Ledger } from "./storm/ledger.js";
 import { type ClockName, clocks, type PortWish } from "./storm/ports.js";
-import { assertNothingLost, lifeOf, untilStopped, WriterThreadHandle, withWriters } from "./storm/supervise.js";
+import {
+  assertNothingLost,
+  lifeOf,
+  smallSegments,
+  untilStopped,
+  WriterThreadHandle,
+  withWriters,
+} from "./storm/supervise.js";
 import { killStorm } from "./storm.js";
 import { withPlace } from "./support/temporary-store.js";
 
@@ -27,36 +34,42 @@ for (const [writers, kills] of [
     `kill -9 of ${writers} writers at any moment loses nothing, shows nothing in part, brings nothing back`,
     posix,
     async () => {
-      const { problems, ...counts } = await killStorm({ writers, kills, seed: 2_000 + writers });
+      const { problems, ...counts } = await killStorm({ writers, kills, seed: 2_000 + writers, longPauses: 0.15 });
       assert.deepEqual(problems, []);
+      assert.ok(counts.wrongClocks > 0 && counts.longPauses > 0, JSON.stringify(counts));
       assert.ok(counts.kills >= kills && counts.acknowledgements > 0, JSON.stringify(counts));
       assert.deepEqual([counts.lost, counts.partlyVisible, counts.resurrected], [0, 0, 0]);
     },
   );
 }
 
-test("writers that are stopped and go on at random moments lose nothing", posix, async () => {
-  await withPlace(async ({ location }) => {
-    const random = new SeededRandom(7);
-    const ledger = new Ledger(3);
-    await withWriters(3, ledger, async (writers) => {
-      let working = true;
-      const lives = writers.map((writer, slot) => writer.liveThrough(lifeOf(location, slot, { operations: 120 })));
-      const all = Promise.all(lives).finally(() => {
-        working = false;
+test(
+  "writers that are stopped 20 times in the middle of their work go on each time, and lose nothing",
+  posix,
+  async () => {
+    await withPlace(async ({ location }) => {
+      const random = new SeededRandom(7);
+      const ledger = new Ledger(3);
+      let pauses = 0;
+      await withWriters(3, ledger, async (writers) => {
+        // They live until they are killed: each is at work whenever it is stopped.
+        for (const [slot, writer] of writers.entries()) writer.begin(lifeOf(location, slot));
+        while (pauses < 20) {
+          const writer = random.pick(writers);
+          assert.ok(await writer.says("began", 1 + random.below(4)));
+          writer.child.kill("SIGSTOP");
+          await delay(random.between(1, 40));
+          const goesOn = writer.says("acknowledged");
+          writer.child.kill("SIGCONT");
+          assert.ok(await goesOn);
+          pauses += 1;
+        }
       });
-      for (let pauses = 0; working && pauses < 20; pauses += 1) {
-        const { child } = random.pick(writers);
-        child.kill("SIGSTOP");
-        await delay(random.between(1, 40));
-        child.kill("SIGCONT");
-        await delay(random.between(0, 10));
-      }
-      await all;
+      assert.equal(pauses, 20);
+      await assertNothingLost(location, ledger);
     });
-    await assertNothingLost(location, ledger);
-  });
-});
+  },
+);
 
 /** Where a writer falls asleep, and whether it holds the commit lock there. */
 const sleeps: readonly (readonly [wish: NonNullable<PortWish["stopAt"]>, holdsLock: boolean])[] = [
@@ -107,6 +120,45 @@ for (const [stopAt, holdsLock] of sleeps) {
       await assertNothingLost(location, ledger);
     });
   });
+}
+
+/** Where a process falls asleep in the middle of a checkpoint: the names are those of entry files, segments and the manifest. */
+for (const stopAt of [
+  { method: "rename", call: 2, when: "before" },
+  { method: "rename", call: 5, when: "after" },
+  { method: "unlink", call: 1, when: "before" },
+] as const) {
+  test(
+    `a process is stopped inside a checkpoint, ${stopAt.when} its ${stopAt.method} ${stopAt.call}: others commit and read, and nothing is lost`,
+    linux,
+    async () => {
+      await withPlace(async ({ location }) => {
+        const store = await openSessionStore<Entry>(location, { ...smallSegments, lockWaitMs: 150 });
+        const ledger = new Ledger(1);
+        try {
+          await withWriters(1, ledger, async ([writer]) => {
+            const stopping = writer!.says("stopping");
+            const finished = writer!.liveThrough(lifeOf(location, 0, { operations: 120, wish: { stopAt } }));
+            assert.ok(await stopping, "it came to a checkpoint");
+            await untilStopped(writer!.child.pid!);
+            for (let n = 1; n <= 40; n += 1)
+              await store.update("agent:main:other", () => ({ n, ballast: "x".repeat(200) }));
+            assert.equal((await store.get("agent:main:other"))?.n, 40);
+            const reader = await openSessionStore<Entry>(location, { readOnly: true });
+            assert.equal((await reader.get("agent:main:other"))?.n, 40);
+            await reader.close();
+            writer!.child.kill("SIGCONT");
+            await finished;
+          });
+          await store.checkpoint();
+          assert.equal((await store.get("agent:main:other"))?.n, 40);
+        } finally {
+          await store.close();
+        }
+        await assertNothingLost(location, ledger);
+      });
+    },
+  );
 }
 
 test("threads of one process exclude each other, and one that is terminated leaves no lock behind", {
