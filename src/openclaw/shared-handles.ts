@@ -26,6 +26,7 @@ import { openBackend } from "../open-backend.js";
 import { checkOpenOptions } from "../open-options.js";
 import { invalidOption } from "../options.js";
 import { ambientPort } from "./ambient.js";
+import { readThroughLinks } from "./linked-file.js";
 import { logInfo, logWarning } from "./log.js";
 import { DirectorySource, MapSource, type ReadSource, type StoredSession } from "./read-sources.js";
 import { ReappearedFile } from "./reappeared-file.js";
@@ -328,6 +329,8 @@ export class SharedStore {
     try {
       return MapSource.ofLegacy(readLegacyStoreSync(this.#port, this.location, gatewayLimits).entries);
     } catch (error) {
+      const linked = hasCode(error, "unsafe_path") ? readThroughLinks(this.#port, this.location) : undefined;
+      if (linked !== undefined) return MapSource.ofLegacy(linked);
       // The directory is there: a store that appeared just now, or one in OpenClaw's layout.
       if (!hasCode(error, "store_gone")) throw error;
       const imported = inFolder(this.#port, parentPath, (parent) => {

@@ -1,7 +1,7 @@
 /** sessions cleanup: the dry run says exactly what the real run does, and what goes can be brought back. */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { type TestContext } from "node:test";
 import { rollbackStore } from "../../src/migrate/rollback.js";
@@ -118,6 +118,14 @@ test("the dry run changes nothing and predicts the numbers of the real run; what
   const restored = runCommand(["trash", "restore", keyOf(31), "--store", state.store]);
   assert.equal(restored.status, 0, restored.stderr);
   assert.ok((await readKeys(state)).includes(keyOf(31)));
+  // Its transcript is told of, with the command that brings it back.
+  const [, archive, transcript] = /To bring it back: mv (\S+) (\S+)\n/.exec(restored.stderr) ?? [];
+  assert.equal(transcript, path.join(state.folder, "id-31.jsonl"));
+  assert.equal(state.json("--dry-run", "--fix-missing").missing, 1);
+  renameSync(archive!, transcript!);
+  assert.equal(state.json("--dry-run", "--fix-missing").missing, 0);
+  const plain = runCommand(["trash", "restore", keyOf(2), "--store", state.store, "--json"]);
+  assert.deepEqual([Object.keys(JSON.parse(plain.stdout)), plain.stderr], [["id", "key", "restored"], ""]);
 });
 
 test("the dry run as text: the counts and an action for every session, newest first", async (context) => {

@@ -1,12 +1,18 @@
 /** `sessiondir trash list | restore | empty`: removed sessions, bringing one back, throwing them away. */
 
+import path from "node:path";
 import type { Command } from "commander";
 import type { KeyRule, TrashedSession } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { nodePort } from "../../fs/node-port.js";
 import { limitCaps } from "../../limits.js";
+import { parseSessionArchiveTimestamp } from "../../openclaw/artifacts.js";
+import { resolveSessionFilePath } from "../../openclaw/paths.js";
+import { inFolderOf } from "../../openclaw/single-names.js";
+import type { SessionEntry } from "../../openclaw/types.js";
 import { estimateJsonBytes } from "../../sessions/entry-value.js";
 import { normalizeKey } from "../../sessions/keys.js";
+import { shellWord } from "../../shell-word.js";
 import { type CommonOptions, defineCommand } from "../command.js";
 import { UsageError } from "../failures.js";
 import { countOf, formatAge, formatBytes, parseDuration } from "../format.js";
@@ -58,10 +64,55 @@ async function restore(options: RestoreOptions, [idOrKey]: string[]): Promise<nu
   return withWritableStore(options, async (store) => {
     const by = { actor: "cli", ...(reason === undefined ? {} : { reason }) };
     const { id, key } = await store.restore(idOrKey!, { replace, ...by });
-    if (json) printJson({ id, key, restored: true });
+    const archived = archivedTranscript(store.location, await store.get(key));
+    if (json)
+      printJson({ id, key, restored: true, ...(archived === undefined ? {} : { archivedTranscript: archived }) });
     else printLine(`${color.green("restored")} ${safeText(key)}`);
+    if (archived !== undefined) tellArchived(archived);
     return 0;
   });
+}
+
+interface ArchivedTranscript {
+  /** The newest archive of it. */
+  archive: string;
+  /** Where the session looks for it. */
+  transcript: string;
+}
+
+/** A cleanup archives the transcript of a session that it removes; the session alone comes back from the trash. */
+function archivedTranscript(
+  location: string,
+  entry: Readonly<Record<string, unknown>> | undefined,
+): ArchivedTranscript | undefined {
+  const sessionId = entry?.sessionId;
+  if (!path.isAbsolute(location) || typeof sessionId !== "string") return undefined;
+  const port = nodePort();
+  try {
+    const sessionsDir = path.dirname(location);
+    const transcript = resolveSessionFilePath(sessionId, entry as Partial<SessionEntry>, { sessionsDir });
+    return inFolderOf(port, transcript, (folder, name) => {
+      if (port.statName(folder, name) !== undefined) return undefined;
+      const archives: { name: string; timeMs: number }[] = [];
+      for (const batch of port.listInBatches(folder, 512)) {
+        for (const { name: found } of batch) {
+          const timeMs = parseSessionArchiveTimestamp(found, "deleted");
+          if (timeMs !== null && found.startsWith(`${name}.deleted.`)) archives.push({ name: found, timeMs });
+        }
+      }
+      const newest = archives.sort((left, right) => right.timeMs - left.timeMs)[0];
+      return newest && { archive: path.join(path.dirname(transcript), newest.name), transcript };
+    });
+  } catch {
+    // A session without a transcript in a folder that can be read.
+    return undefined;
+  }
+}
+
+function tellArchived({ archive, transcript }: ArchivedTranscript): void {
+  printNote(
+    `Its transcript is still archived, and a cleanup with --fix-missing would remove the session again. To bring it back: mv ${safeText(shellWord(archive))} ${safeText(shellWord(transcript))}`,
+  );
 }
 
 /** Says what `restore` would say, and changes nothing. */

@@ -223,6 +223,17 @@ test("what the gateway could hold has no smaller limits here: taken over, writte
   assert.equal(Object.keys(JSON.parse(readFileSync(storePath, "utf8"))).length, 4);
 });
 
+test("a store of another name than *.json is asked to become a directory: it fails, and does not reject", async (context) => {
+  const { folder } = makePlace(context);
+  const storePath = path.join(folder, "store.txt");
+  writeFileSync(storePath, "{}");
+  const { outcome, error, warnings } = await migrateSessionStoreToDirectory(storePath);
+  assert.deepEqual([outcome, error?.code, warnings], ["failed", "invalid_option", [error?.message]]);
+  assert.match(error?.message ?? "", /only a \*\.json file becomes a directory store .* Nothing was changed/);
+  assert.equal(await migrateSessionStoreToLegacy(storePath), false);
+  assert.deepEqual(readdirSync(folder), ["store.txt"]);
+});
+
 test("resolveAndPersistSessionFile: persists once, and takes no file of another session over", async (context) => {
   const { storePath, folder } = makePlace(context);
   const sessionStore: Record<string, SessionEntry> = {};

@@ -1,11 +1,21 @@
 /** Writing by path: what is merged, what runs again, what is never lost. */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import {
   loadSessionStore,
+  readSessionUpdatedAt,
   recordSessionMetaFromInbound,
   resolveSessionStoreEntry,
   type SessionEntry,
@@ -301,6 +311,42 @@ test("an unchanged update promotes nothing; the first change makes a directory o
   });
   assert.ok(existsSync(path.join(folder, "sessions.d")) && !existsSync(storePath));
   assert.deepEqual(loadSessionStore(storePath), { [key]: entry("1", { label: "l" }), other: entry("2") });
+});
+
+const skip = process.platform === "win32" && "skipped: needs posix links and paths";
+
+test("a legacy file that is a link, of either kind, is read as it is and refused by writes", {
+  skip,
+}, async (context) => {
+  for (const link of [symlinkSync, linkSync]) {
+    const { storePath, folder } = makePlace(context);
+    const real = path.join(folder, "real.txt");
+    const text = JSON.stringify({ Main: entry("1", { updatedAt: 7 }) });
+    writeFileSync(real, text);
+    link(real, storePath);
+    assert.deepEqual(Object.keys(loadSessionStore(storePath)), ["Main"]);
+    assert.equal(readSessionUpdatedAt({ storePath, sessionKey: "main" }), 7);
+    writeFileSync(real, JSON.stringify({ Main: entry("1", { updatedAt: 8 }) }));
+    assert.equal(readSessionUpdatedAt({ storePath, sessionKey: "main" }), 8);
+    const write = updateLastRoute({ storePath, sessionKey: "main", channel: "slack", to: "1" });
+    await assert.rejects(
+      write,
+      /(is a symlink|has a hard link elsewhere).*Put an ordinary file of your own in its place/,
+    );
+    assert.deepEqual(
+      readdirSync(folder)
+        .filter((name) => !name.endsWith(".lock"))
+        .sort(),
+      ["real.txt", "sessions.json"],
+    );
+    assert.equal(JSON.parse(readFileSync(real, "utf8")).Main.updatedAt, 8);
+    unlinkSync(real);
+    if (link === symlinkSync) assert.deepEqual(loadSessionStore(storePath), {}, "a link that leads nowhere");
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => name.includes(".corrupt.")),
+      [],
+    );
+  }
 });
 
 test("a legacy file that is a symbolic link is refused by writes and stays", async (context) => {
