@@ -167,7 +167,7 @@ export const indexMutants = [
   {
     name: "index upkeep: a file that cannot be read just now does not vanish from lists",
     file: upkeep,
-    find: "if (error instanceof SessionStoreError && isRefusalOfTheSystem(error.cause)) throw error.cause;",
+    find: "if (error instanceof SessionStoreError && mayBeIntact(error.cause)) throw error.cause;",
     replace: "",
     suite: index,
     test: "cannot be read while",

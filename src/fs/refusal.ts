@@ -10,9 +10,14 @@ export function isRefusalOfTheSystem(cause: unknown): boolean {
   return !hasCode(cause, "EIO", "ELOOP", "EMLINK", "EISDIR", "ENOTDIR", "ENXIO", "ENODEV");
 }
 
+/** True when what lies there may be as it should be: it only cannot be read, or not be trusted, as it lies there. */
+export function mayBeIntact(cause: unknown): boolean {
+  return cause instanceof UntrustedFileError || isRefusalOfTheSystem(cause);
+}
+
 /** True also for EIO: from one read nobody can tell a sector that is gone from one that was only disturbed. */
 export function mayBeReadLater(cause: unknown): boolean {
-  return isRefusalOfTheSystem(cause) || hasCode(cause, "EIO");
+  return mayBeIntact(cause) || hasCode(cause, "EIO");
 }
 
 /** Reads again after an EIO, which may pass. A sector that is gone fails every time: whoever reads it goes on without. */
@@ -27,8 +32,3 @@ export function readPatiently<Result>(read: () => Result): Result {
 }
 
 const readAttemptsMax = 3;
-
-/** True when what lies there may be as it should be: it only cannot be read, or not be trusted, as it lies there. */
-export function mayBeIntact(cause: unknown): boolean {
-  return cause instanceof UntrustedFileError || isRefusalOfTheSystem(cause);
-}

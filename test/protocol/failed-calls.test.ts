@@ -301,6 +301,21 @@ test("a session that cannot be read just now comes back to the lists of this pro
   }
 });
 
+// Fails when `mayBeReadLater`, or `withoutDamage` in upkeep.ts, takes a file that may be intact for damaged.
+test("a session whose file could not be trusted where it lay comes back to all lists", async () => {
+  const { machine, writer, reader } = await startBesideWriter(["a", "b"]);
+  const listed = async (backend: typeof reader) => {
+    const page = await machine.settle(backend.list({ order: "key" }));
+    return page.sessions.map(({ key }) => key);
+  };
+  const path = `${storePath}/entries/${entryFileName("a")}`;
+  machine.makeHardLink(path, "/home/agent/copy");
+  for (const backend of [reader, writer.backend]) assert.deepEqual(await listed(backend), ["b"]);
+  machine.unlink("/home/agent/copy");
+  for (const backend of [reader, writer.backend]) assert.deepEqual(await listed(backend), ["a", "b"]);
+  assert.deepEqual(await listed((await start(machine, "next")).backend), ["a", "b"]);
+});
+
 // Fails when `withoutDamage` in upkeep.ts reads only once: the index on the disk then misses a session, for everybody.
 test("a read that fails once costs no session its place in the index", async () => {
   const machine = await makeMachine();

@@ -12,7 +12,7 @@ import type { SessionSummary } from "../../../contract.js";
 import { SessionStoreError } from "../../../errors.js";
 import { Pace } from "../../../fs/pace.js";
 import { type Directory, hasCode, type Port } from "../../../fs/port.js";
-import { isRefusalOfTheSystem, readPatiently } from "../../../fs/refusal.js";
+import { mayBeIntact, readPatiently } from "../../../fs/refusal.js";
 import { summarizeSession } from "../../../sessions/summary.js";
 import { readEntryFileIfExists } from "../entries/entry-file.js";
 import { parseEntryFileName, summaryIndexName } from "../layout.js";
@@ -324,8 +324,9 @@ function withoutDamage<Result>(read: () => Result): Result | undefined {
   try {
     return readPatiently(read);
   } catch (error) {
-    // A file that cannot be read just now is not damaged; its session must not vanish from all lists to come.
-    if (error instanceof SessionStoreError && isRefusalOfTheSystem(error.cause)) throw error.cause;
+    // A file that cannot be read just now, or not be trusted where it lies, is not damaged; its session must not vanish from
+    // all lists to come.
+    if (error instanceof SessionStoreError && mayBeIntact(error.cause)) throw error.cause;
     if (error instanceof SessionStoreError && error.code === "entry_damaged") return undefined;
     throw error;
   }
