@@ -337,6 +337,30 @@ export const journalMutants = [
 
   // --- the view --------------------------------------------------------------------------------------------------------
   {
+    name: "view: half of a rebuild is no view",
+    rule: "P2",
+    file: view,
+    find: 'if (!hasCode(error, "store_fenced")) this.dropAll();',
+    replace: "",
+    suite: p02,
+  },
+  {
+    name: "view: damage is judged after a second look",
+    rule: "P5",
+    file: view,
+    find: "if (this.latestChange(key)?.version === before) throw error;",
+    replace: "throw error;",
+    suite: p04,
+  },
+  {
+    name: "view: a segment that cannot be read is closed",
+    file: view,
+    find: "return readFirstRecord(this.files.port, file); } catch (error) { this.files.port.close(file);",
+    replace: "return readFirstRecord(this.files.port, file); } catch (error) {",
+    suite: "test/protocol/failed-calls.test.ts",
+    test: "leaves nothing open",
+  },
+  {
     name: "view: openers follow the seals from the oldest segment",
     rule: "P1",
     file: view,

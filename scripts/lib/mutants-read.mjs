@@ -132,7 +132,7 @@ export const readMutants = [
   {
     name: "entry-directory: an unsafe shard is refused",
     file: entryDirectory,
-    find: "openCheckedDirectory(this.port, this.root, name, this.owner)",
+    find: "openCheckedDirectory(this.port, this.root, name, this.owner, this.device)",
     replace: "this.port.openDirectory(this.root, name)",
     suite: entryFiles,
   },
@@ -187,7 +187,7 @@ export const readMutants = [
   {
     name: "store-files: journal/ and entries/ are checked",
     file: storeFiles,
-    find: 'try { return openCheckedDirectory(port, store, name, owner); } catch (error) { if (!hasCode(error, "ENOENT")) throw error; throw',
+    find: 'try { return openCheckedDirectory(port, store, name, owner, device); } catch (error) { if (!hasCode(error, "ENOENT")) throw error; throw',
     replace:
       'try { return port.openDirectory(store, name); } catch (error) { if (!hasCode(error, "ENOENT")) throw error; throw',
     suite: refused,
@@ -436,6 +436,38 @@ export const readMutants = [
     find: "record.version === stamp.version && record.record === stamp.record",
     replace: "record.version === stamp.version",
     suite: feeds,
+  },
+  {
+    name: "changes: a segment that cannot be read is closed",
+    file: changes,
+    find: "if (offset === undefined) this.view.files.port.close(file);",
+    replace: "",
+    suite: "test/protocol/failed-calls.test.ts",
+    test: "leaves nothing open",
+  },
+  {
+    name: "changes: a file that cannot be read just now is waited for",
+    file: changes,
+    find: "!mayBeReadLater(error.cause) ||",
+    replace: "true ||",
+    suite: "test/protocol/failed-calls.test.ts",
+    test: "watcher",
+  },
+  {
+    name: "changes: the wait for it ends",
+    file: changes,
+    find: "if (port.monotonicMs() >= deadlineMs)",
+    replace: "if (false)",
+    suite: "test/protocol/failed-calls.test.ts",
+    test: "watcher",
+  },
+  {
+    name: "summaries: a session that cannot be read just now is asked for again",
+    file: "src/backends/directory/summaries.ts",
+    find: "if (mayBeReadLater(error.cause)) unread.push(key);",
+    replace: "",
+    suite: "test/protocol/failed-calls.test.ts",
+    test: "comes back",
   },
   {
     name: "changes: the record before the oldest segment is compared",

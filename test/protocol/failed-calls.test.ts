@@ -386,7 +386,28 @@ test("a session that stays unreadable holds a watcher up for some seconds, once"
   assert.deepEqual(told, ["put b"]);
 });
 
-// Fails without the `finally` in `ChangeFollower.startIn`, and in `View.firstRecordOf`.
+// Fails when `View.firstRecordOf` leaves open what it cannot read.
+test("opening a journal of which the next segment cannot be read leaves nothing open", async () => {
+  const machine = await makeMachine();
+  const writer = await start(machine, "writer", { limits: { segmentBytes: 1 }, durability: "interval" });
+  for (const key of ["a", "b"]) writer.backend.commit(request([put(key, { value: 1 })])).catch(() => {});
+  writer.process.kill();
+  // The seal went bad, so the next segment has to prove itself.
+  machine.writeFile(segmentPath(1), machine.readText(segmentPath(1)).replace('"seal":"r', '"seal":"R'));
+  const process = machine.process("opener");
+  const port = new FailingPort(process, {
+    failAt: 1,
+    methods: ["read"],
+    matches: (call) => call.path === segmentPath(2),
+  });
+  await assert.rejects(machine.settle(openStore(port)), { code: "io_error" });
+  assert.deepEqual(process.openHandles(), []);
+  port.fail({});
+  await machine.settle((await machine.settle(openStore(port))).close());
+  assert.deepEqual(await readStore(machine), { a: { value: 1 }, b: { value: 1 } });
+});
+
+// Fails without the `finally` in `ChangeFollower.startIn`.
 test("a watch that cannot read the journal leaves nothing open", async () => {
   for (const method of ["stat", "read"] as const) {
     for (const from of ["the middle", "right before the oldest segment"]) {
