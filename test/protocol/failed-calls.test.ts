@@ -72,6 +72,8 @@ async function assertKept({ machine, ledger, where }: Failed, random: SeededRand
   await commitPatch(evicted, store, "a", "field", 1);
   await evicted.settle(store.backend.close());
   assert.deepEqual((await readOrFail(evicted, label)).a, { value: "next", field: 1 }, label);
+  const temporary = Object.keys(evicted.dump()).filter((path) => path.endsWith(".tmp"));
+  assert.deepEqual(temporary, [], `${label}: temporary files that nobody swept`);
 }
 
 // Fails wherever an error is let through untranslated or a handle is not closed in a `finally`.
