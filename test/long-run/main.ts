@@ -6,15 +6,19 @@
  *   second-crashes   the crashes of `unit/migrate/*crash*` and `unit/transfer/*crash*`, with more disks after each
  *   full-disk        commit, checkpoint and take-over with just so much room, in bytes and in names
  *   system-calls     SIGKILL at every call of the system that changes something, of each operation
+ *   junk-files       100,000 foreign files in every directory of a store
+ *   undone           50 histories on PostgreSQL in the middle of deadlocks and serialisation failures
  *   small-memory     large stores and journals in processes with little memory
  */
 
 import { parseArgs } from "node:util";
 import { runFullDisks } from "./full-disk.js";
+import { runJunkFiles } from "./junk-files.js";
 import { runManySessions } from "./many-sessions.js";
 import { runSecondCrashes } from "./second-crashes.js";
 import { runSmallMemory } from "./small-memory.js";
 import { runSystemCalls } from "./system-calls.js";
+import { runUndone } from "./undone.js";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -37,6 +41,8 @@ const parts: Record<string, () => Promise<void>> = {
   "second-crashes": () => runSecondCrashes({ powerLosses: count("power-losses"), seed: count("seed") }),
   "full-disk": runFullDisks,
   "system-calls": runSystemCalls,
+  "junk-files": runJunkFiles,
+  undone: () => runUndone(count("seed")),
   "small-memory": runSmallMemory,
 };
 
