@@ -524,10 +524,9 @@ export declare class StoreFiles {
     sizeOfPart(name: string): number;
     private openPart;
     openPartIfExists(name: string): Directory | undefined;
-    quarantine(name: string, bytes: Uint8Array): void;
     quarantineDurably(name: string, bytes: Uint8Array): Promise<void>;
+    private writeUnderFreeName;
     quarantineCopy(directory: Directory, name: string): Promise<boolean>;
-    quarantineAndUnlink(directory: Directory, name: string): void;
     quarantineMove(directory: Directory, name: string): void;
     listSegments(): number[];
     close(): void;
@@ -575,6 +574,10 @@ export declare class View {
     onCommit: ((record: CommitRecord) => void) | undefined;
     onReset: (() => void) | undefined;
     readonly followers: Set<ViewFollower>;
+    copied: {
+        readonly name: string;
+        readonly bytes: Uint8Array;
+    } | undefined;
     private readonly incarnation;
     private readonly dropped;
     private readonly openMode;
