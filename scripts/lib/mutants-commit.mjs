@@ -285,8 +285,16 @@ export const commitMutants = [
     name: "durability: a failed sync that nobody can be told of poisons",
     rule: "P11",
     file: durability,
-    find: "this.poisonWith(cause); throw cause;",
-    replace: "throw cause;",
+    find: "this.abandonSuspects(first).catch((cause) => this.poisonWith(cause));",
+    replace: "this.abandonSuspects(first).catch(() => { });",
+    suite: syncs,
+  },
+  {
+    name: "durability: a checkpoint's failed sync is heard of before anything is acknowledged",
+    rule: "P11",
+    file: durability,
+    find: "await this.abandoning; if (this.poison)",
+    replace: "if (this.poison)",
     suite: syncs,
   },
   {
@@ -367,6 +375,14 @@ export const commitMutants = [
     file: writing,
     find: "if (this.background || this.finished || this.durability.poison) return undefined;",
     replace: "if (this.background || this.finished) return undefined;",
+    suite: syncs,
+  },
+  {
+    name: "writing: a poisoned store syncs nothing for a checkpoint",
+    rule: "P11",
+    file: writing,
+    find: "if (this.durability.poison) throw this.durability.poison;",
+    replace: "",
     suite: syncs,
   },
   {

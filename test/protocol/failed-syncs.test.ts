@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { EncodedRecord } from "../../src/backends/directory/journal/record.js";
 import type { Operation, TrashedSession } from "../../src/contract.js";
 import { FailingPort, type FailureOptions } from "../sim/failing-port.js";
 import type { SimulatedMachine } from "../sim/machine.js";
@@ -464,6 +465,76 @@ test("P11: a checkpoint whose sync fails writes nothing, and gives the segment u
   await machine.settle(store.backend.sync());
   assert.deepEqual(await readStore(loseEverythingPending(machine)), { a: { value: 1 } });
 });
+
+// Fails when `syncWhatIsTrusted` does not wait for what is being abandoned.
+test("P11: a commit whose own sync succeeds is not acknowledged while a checkpoint gives its segment up", async () => {
+  const machine = await makeMachine();
+  const store = await startFailing(machine, { limits: { segmentBytes: 1 } });
+  const holder = machine.process("holder");
+  const lock = holder.open(holder.openRoot("/home/agent"), "sessions.d.lock", "lock");
+  let syncs = 0;
+  store.port.before = (call) => {
+    // The sync of the checkpoint: it fails at once, and marking the segment takes a while.
+    if (call.method === "syncFile" && call.path === segmentPath(1) && ++syncs === 2) holder.tryLock(lock, "exclusive");
+  };
+  store.fail({ ...firstSync(segmentPath(1)), failAt: 2 });
+  const images: SimulatedMachine[] = [];
+  const acknowledged = store.backend.commit(request([put("a", { value: 1 })]));
+  acknowledged.then(() => images.push(loseEverythingPending(machine))).catch(() => {});
+  await machine.advance(100);
+  assert.equal(syncs, 2);
+  holder.unlock(lock);
+  await machine.settle(acknowledged);
+  await machine.advance(1);
+  assert.deepEqual(await readStore(images[0]!), { a: { value: 1 } });
+});
+
+// Fails without `assertMaySync` in the checkpointer: it would be told of an error that it can tell nobody of.
+test("P11: a checkpoint that is under way when its store is poisoned syncs no further segment", async () => {
+  const machine = await makeMachine();
+  const holder = lockCheckpoints(machine);
+  const store = await startFailing(machine, { durability: "interval", limits: { segmentBytes: 1 } });
+  const scanner = await start(machine, "scanner", { readOnly: true });
+  for (const key of ["a", "b"]) await commitPut(machine, store, key, 1);
+  await scanner.backend.scan();
+  holder.kill();
+  const checkpoint = store.backend.checkpoint().catch((error) => error.code);
+  await machine.advance(5); // It waits for the scan, behind its first segment.
+  await commitPut(machine, store, "c", 1);
+  store.fail({ failAt: 1, lasts: "from then on", methods: ["syncFile"] });
+  await assert.rejects(machine.settle(store.backend.sync()));
+  const synced: string[] = [];
+  store.port.before = (call) => {
+    if (call.method === "syncFile" && call.path.includes("/journal/")) synced.push(call.path);
+  };
+  scanner.process.kill();
+  assert.equal(await machine.settle(checkpoint), "io_error");
+  assert.deepEqual(synced, []);
+});
+
+// The first fails without the look behind a segment that was entered just now, the second when it is entered as one
+// with carried states.
+for (const isSecond of [false, true]) {
+  const which = isSecond ? "the segment of the carried states" : "a segment";
+  test(`P11: ${which} lost its end with its pages, between two looks of a process: it finds the way on`, async () => {
+    const machine = await makeMachine();
+    const journal = new CraftedJournal(machine);
+    const first = journal.put(1, "a", 1, { first: true });
+    journal.write({ 1: [first] });
+    const reader = await start(machine, "reader", { readOnly: true });
+    assert.equal(await readValue(reader, "a"), 1);
+    const add = (name: number, ...records: EncodedRecord[]) =>
+      machine.writeFile(segmentPath(name), records.map(({ bytes }) => bytes.toString("utf8")).join(""));
+    const lost = carried(2, "b", "lost in segment 2");
+    const next = carried(3, "c", "lost in segment 3");
+    if (isSecond) add(4, journal.carry({ suspectFrom: 2, lastVersion: 3, states: [lost, next] }));
+    add(3, journal.carry({ suspectFrom: 2, lastVersion: 2, states: [lost] }));
+    add(2);
+    add(1, first, journal.seal("rotated", 1));
+    assert.equal(await readValue(reader, "b"), "lost in segment 2");
+    if (isSecond) assert.equal(await readValue(reader, "c"), "lost in segment 3");
+  });
+}
 
 // Fails without the poison in `Durability.abandon`: the older segment counts as given up in this process only.
 test("P11: a checkpoint that can tell nobody of its failed sync lets nothing be acknowledged behind it", async () => {

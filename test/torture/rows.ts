@@ -47,6 +47,13 @@ const allRows: readonly Row[] = [
     run: async (seed) => (await import("./failed-calls.js")).runFailedCallCase(seed),
   },
   {
+    name: "failed-syncs",
+    faults: "F6",
+    about: "journal syncs fail for one process and mean nothing to the others, evicted pages and deaths included",
+    share: 0.6,
+    run: async (seed) => (await import("./failed-syncs.js")).runFailedSyncCase(seed),
+  },
+  {
     name: "schedules",
     faults: "F17",
     about: "two or three processes interleaved at every port call, killed, and cut off the power",

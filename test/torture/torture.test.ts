@@ -19,6 +19,7 @@ import { placeSteps, rows } from "./rows.js";
 for (const [name, cases] of [
   ["crash-states", 6],
   ["failed-calls", 25],
+  ["failed-syncs", 60],
   ["schedules", 2],
   ["crash-scenes", 11],
 ] as const) {

@@ -41,6 +41,8 @@ export interface CheckpointOptions {
   readonly logger: Logger | undefined;
   /** Asks the scans of this process to make way: they read ahead what is left. */
   readonly makeWay: () => Promise<void>;
+  /** Throws when this process can no longer tell anybody of a failed sync: then it must not try one (P11). */
+  readonly assertMaySync: () => void;
   /** A sync of this segment failed: it must be given up by everybody (P11). */
   readonly onSyncFailed: (first: number) => Promise<void>;
   /** The entry files of these sessions were written; the checkpoint `to` is about to be recorded after `from`. */
@@ -128,6 +130,7 @@ export class Checkpointer {
 
   /** P7. P11: never tried again on the same file - the next attempt would succeed, and mean nothing. */
   private async syncSegment(file: File, first: number): Promise<void> {
+    this.options.assertMaySync();
     try {
       await this.files.port.syncFile(file);
     } catch (error) {

@@ -30,6 +30,8 @@ export class Durability {
   private readonly carryOn: () => Promise<void>;
   private waiters: Waiter[] = [];
   private running: Promise<void> | undefined;
+  /** Segments being given up outside of the loop. */
+  private abandoning: Promise<void> | undefined;
   /** Everything up to here was synced by this process, or is in synced entry files. */
   private durableVersion = -1;
   /** Set for good when not even a new segment could be made durable. */
@@ -68,13 +70,9 @@ export class Durability {
    * each attempt.
    */
   async abandon(first: number): Promise<void> {
-    try {
-      await this.abandonSuspects(first);
-    } catch (cause) {
-      // This process knows what nobody else could be told.
-      this.poisonWith(cause);
-      throw cause;
-    }
+    // Poisoned when that fails: this process knows what nobody else could be told.
+    this.abandoning = this.abandonSuspects(first).catch((cause) => this.poisonWith(cause));
+    await this.abandoning;
     await this.wait(this.view.last).catch(() => {});
   }
 
@@ -126,6 +124,9 @@ export class Durability {
       const segments = this.view.segments.filter((segment) => segment.seal !== "suspect");
       const failed = await this.syncSegments(segments);
       if (failed) return failed;
+      // Of two syncs of one file, this process may have been told of the error by the other one.
+      await this.abandoning;
+      if (this.poison) throw this.poison;
       this.lookForMarks();
       // Asked of the segments, not of the look: any read of this process may have met the mark before.
       if (!segments.some((segment) => segment.seal === "suspect")) return undefined;

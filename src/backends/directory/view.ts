@@ -158,6 +158,7 @@ export class View {
 
   private follow(): "current" | "slept" {
     const { port } = this.files;
+    let isEntered = false;
     for (;;) {
       const segment = this.current;
       if (segment.seal === undefined) {
@@ -168,8 +169,10 @@ export class View {
         else if (sizeBytes < segment.offset)
           throw damagedJournal(this.files, "the current segment became shorter", "Somebody cut it.");
         if (segment.seal === undefined) {
-          if (sizeBytes > segment.offset) {
-            if (this.enterCarriedSegment(this.files.listSegments()) || this.enterProvenSuccessor()) continue;
+          // P11: what was lost with the pages of a file that nobody had open shows in none of its bytes.
+          if (sizeBytes > segment.offset || isEntered) {
+            isEntered = this.enterCarriedSegment(this.files.listSegments()) || this.enterProvenSuccessor();
+            if (isEntered) continue;
           }
           // P20: unlinked without a seal is not rotation - the store itself is gone.
           if (linkCount === 0) throw storeGone(this.files);
@@ -186,6 +189,7 @@ export class View {
         return port.stat(segment.file).linkCount > 0 ? "current" : "slept";
       }
       this.segments.push(next);
+      isEntered = true;
       // A reader syncs nothing, so a segment that it has read to its seal needs no descriptor.
       if (this.openMode === "read") this.retire(segment);
     }

@@ -85,6 +85,9 @@ export class WritingParts {
       gateWaitMs: options.lockWaitMs,
       logger: options.logger,
       makeWay,
+      assertMaySync: () => {
+        if (this.durability.poison) throw this.durability.poison;
+      },
       onSyncFailed: (first) => this.durability.abandon(first),
       onWritten: (keys, from, to) =>
         this.indexWriter.addCheckpoint(keys, from, to).catch((error) => {
