@@ -37,10 +37,11 @@ test("a flipped bit in any byte of a journal of 16 KiB: proven durable is refuse
 });
 
 test("every bit of the first record and of the last one", async () => {
-  const { bytes } = journal;
-  for (const start of [0, journal.lastLine]) {
+  const short = new TornJournal(12, 3_000, 40);
+  const { bytes } = short;
+  for (const start of [0, short.lastLine]) {
     for (let at = start; at <= bytes.indexOf(0x0a, start); at++) {
-      for (let bit = 0; bit < 8; bit++) await journal.assertFlip(at, bit, "writer");
+      for (let bit = 0; bit < 8; bit++) await short.assertFlip(at, bit, "writer");
     }
   }
 });

@@ -63,7 +63,7 @@ const moments: readonly (readonly [kind: Said[0], timesMax: number, delayMsMax: 
 ];
 
 export async function killStorm(options: KillStormOptions): Promise<KillStormReport> {
-  const { writers, kills, seed, deadline, wrongClocks = 0.3, longPauses = 0.04 } = options;
+  const { writers, kills, seed, deadline, wrongClocks = 0.3, longPauses = 0.02 } = options;
   const random = new SeededRandom(seed);
   const isImpatient = random.chance(0.25);
   const parent = fs.mkdtempSync(path.join(os.tmpdir(), "sessiondir-storm-"));

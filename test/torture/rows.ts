@@ -104,7 +104,7 @@ const allRows: readonly Row[] = [
     name: "kill-storms",
     faults: "F9 F10 F19",
     about:
-      "2, 4 or 8 real writers, killed at any moment; 3 in 10 with a clock that is wrong, jumps or stands still; 1 in 10 stopped for a moment before, 1 in 25 for longer than a lock wait inside a call",
+      "2, 4 or 8 real writers, killed at any moment; 3 in 10 with a clock that is wrong, jumps or stands still; 1 in 10 stopped for a moment before, 1 in 50 for 0.1 s to three lock waits inside a call",
     share: 7.8,
     run: runStormCase,
   },
