@@ -48,7 +48,7 @@ const allRows: readonly Row[] = [
   },
   {
     name: "failed-syncs",
-    faults: "F6",
+    faults: "F7",
     about: "journal syncs fail for one process and mean nothing to the others, evicted pages and deaths included",
     share: 0.6,
     run: async (seed) => (await import("./failed-syncs.js")).runFailedSyncCase(seed),
