@@ -338,6 +338,14 @@ export const commitMutants = [
     suite: p10,
   },
   {
+    name: "view: what lies behind a segment that was entered just now is looked for",
+    rule: "P11",
+    file: "src/backends/directory/view.ts",
+    find: "sizeBytes > segment.offset || isEntered",
+    replace: "sizeBytes > segment.offset",
+    suite: syncs,
+  },
+  {
     name: "writing: a segment whose sync failed is sealed as suspect",
     rule: "P11",
     file: writing,

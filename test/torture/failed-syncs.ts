@@ -1,7 +1,7 @@
 /**
  * F7, P11: syncs of the journal fail, and lose what they were for. One process is told, every later sync of the same file
- * succeeds and means nothing, the pages may be evicted, and so does the sync of the segment that was to take its place,
- * or the process dies once it has marked the segment. Whatever was acknowledged by then - a commit, a sync(), the close()
+ * succeeds and means nothing, and its pages may be evicted. The sync of the segment that takes its place may fail too, or
+ * the process dies once it has marked the segment. Whatever was acknowledged by then - a commit, a sync(), the close()
  * of an "interval" store - is there after a power loss, with every commit before it, and for the next process.
  *
  * Left out is the window of docs/durability.md: who dies of a failed sync before it has said so told nobody, and a mark
