@@ -11,7 +11,8 @@ import { cleanRun, failOperation, type Tried } from "./failing-operation.js";
 import { allOperations, type Operation } from "./operations.js";
 
 const codes = ["EIO", "ENOSPC", "EDQUOT", "EMFILE", "EROFS", "EACCES"];
-const placesPerOperation = 4;
+/** Of each operation at least so many calls, and all that no operation before it made. */
+const placesPerOperation = 2;
 
 /** These end without asking the system for anything. */
 const withoutCalls = ["json: trash", "json: sync", "json: checkpoint", "json: close"];
@@ -20,11 +21,12 @@ test("whatever fails in whatever operation: a typed error or the right answer, n
   const random = new SeededRandom(1);
   const counts = new Map<string, number>();
   const count = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);
+  const met = new Set<string>();
   let turn = 0;
   for (const operation of allOperations) {
-    const { calls, shortCalls } = await cleanRun(operation);
+    const { calls, shortCalls, kinds } = await cleanRun(operation);
     assert.equal(calls === 0, withoutCalls.includes(operation.name), `${operation.name}: ${calls} calls`);
-    for (const failAt of sample(calls, placesPerOperation, random)) {
+    for (const failAt of newPlaces(kinds, met, sample(calls, placesPerOperation, random))) {
       const code = codes[turn % codes.length] as string;
       const lasts = (["once", "from then on"] as const)[Math.floor(turn / codes.length) % 2] as "once";
       turn += 1;
@@ -43,6 +45,7 @@ test("whatever fails in whatever operation: a typed error or the right answer, n
     if (tried.sweptLater.length > 0) count("swept later");
   }
 
+  assert.ok(met.size >= 200, `${met.size} kinds of calls`);
   for (const { name } of allOperations) {
     if (!withoutCalls.includes(name)) assert.ok((counts.get(name) ?? 0) >= 1, `${name} was met`);
   }
@@ -52,6 +55,18 @@ test("whatever fails in whatever operation: a typed error or the right answer, n
   // Both ends of the promise: what is refused, and what is right all the same.
   for (const outcome of ["refused", "answered"]) assert.ok((counts.get(outcome) ?? 0) >= 50, outcome);
 });
+
+/** These calls, and the first of each kind that was not met before. */
+function newPlaces(kinds: readonly string[], met: Set<string>, chosen: readonly number[]): Set<number> {
+  const places = new Set(chosen);
+  for (const failAt of chosen) met.add(kinds[failAt - 1] as string);
+  for (const [index, kind] of kinds.entries()) {
+    if (met.has(kind)) continue;
+    met.add(kind);
+    places.add(index + 1);
+  }
+  return places;
+}
 
 /** So many different numbers from 1 to `last`, or all of them. */
 function sample(last: number, wanted: number, random: SeededRandom): number[] {

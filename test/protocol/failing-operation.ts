@@ -31,6 +31,8 @@ interface Clean {
   /** Port calls that can fail; and of these the appends and reads, which can come back short. */
   readonly calls: number;
   readonly shortCalls: number;
+  /** What each of these calls is, without what is random or a number in its path: "setMode all.jsonl.partial-*". */
+  readonly kinds: readonly string[];
 }
 
 export interface Tried {
@@ -77,7 +79,12 @@ async function runClean(operation: Operation): Promise<Clean> {
     assert.deepEqual(made.nextError, undefined, `${operation.name}: the next call`);
     return { image, ...made };
   };
-  const { image, answer, callsSeen: calls } = await attempt({});
+  const kinds: string[] = [];
+  const note = (call: PortCall) => {
+    kinds.push(kindOf(call));
+    return true;
+  };
+  const { image, answer, callsSeen: calls } = await attempt({ matches: note });
   const { callsSeen: shortCalls } = await attempt({ code: "short" });
   const before = operation.spoilt ? undefined : await look(operation, machine.fork());
   const after = await look(operation, image.fork());
@@ -87,7 +94,12 @@ async function runClean(operation: Operation): Promise<Clean> {
     operation.changes,
     `${operation.name}: it changes ${JSON.stringify(before)} to ${JSON.stringify(after)}`,
   );
-  return { machine, before, after: withoutNext(after), answer, calls, shortCalls };
+  return { machine, before, after: withoutNext(after), answer, calls, shortCalls, kinds };
+}
+
+function kindOf({ method, path }: PortCall): string {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  return `${method} ${name.replace(/[0-9a-f]{8,}/g, "*").replace(/\d+/g, "*")}`;
 }
 
 /** Undefined when there are not so many calls that could fail so. */
