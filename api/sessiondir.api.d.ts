@@ -1084,7 +1084,7 @@ import type { Port } from "../fs/port.js";
 import type { Limits } from "../limits.js";
 import { type RefusedKey } from "./legacy-content.js";
 export type { RefusedKey } from "./legacy-content.js";
-export type DetectionStatus = "already_directory" | "ready_to_migrate" | "empty_legacy" | "invalid_legacy" | "missing";
+export type DetectionStatus = "already_directory" | "ready_to_migrate" | "rolled_back" | "empty_legacy" | "invalid_legacy" | "missing";
 export interface Detection {
     storePath: string;
     directoryPath: string;
@@ -1161,7 +1161,7 @@ export interface MigrateOptions {
     readonly port?: Port | undefined;
 }
 export declare function migrateStore(location: string, options?: MigrateOptions): Promise<MigrationResult>;
-export declare function checkLimits(given: Partial<Limits> | undefined): Readonly<Limits>;
+export declare function checkLimits(given: Partial<Limits> | undefined, operation?: string): Readonly<Limits>;
 
 // --- migrate/report.d.ts
 import type { DiscoveryProblem } from "../discovery/agent-folders.js";
@@ -1264,7 +1264,7 @@ export declare function notFinished(cause: unknown, location: StoreLocation): Se
 // --- migrate/rollback.d.ts
 import type { Logger } from "../contract.js";
 import { type Port } from "../fs/port.js";
-import { type Limits } from "../limits.js";
+import type { Limits } from "../limits.js";
 import { type RollbackResult } from "./rollback-result.js";
 export type { RollbackOutcome, RollbackResult } from "./rollback-result.js";
 export interface RollbackOptions {

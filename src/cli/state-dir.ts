@@ -163,20 +163,32 @@ class Collector {
     });
   }
 
-  /** The stores of a template that are there: nobody named an agent. */
-  addTemplate(configuredStorePath: string, stateDir: string | undefined): Promise<void> {
-    return this.addFound({ configuredStorePath, stateDir }, "configured");
+  /** The stores of a template that are there: nobody named an agent. None at all is a misspelt path. */
+  async addTemplate(configuredStorePath: string, stateDir: string | undefined): Promise<void> {
+    const before = this.problems.size;
+    const isFound = await this.addFound({ configuredStorePath, stateDir }, "configured");
+    if (isFound || this.problems.size > before) return;
+    throw new SessionStoreError("store_missing", "no agent has a store at this path", {
+      operation: "look for session stores",
+      path: configuredStorePath,
+      onDisk: "Nothing was changed.",
+      nextStep: "Check the path: {agentId} stands for the name of an agent.",
+    });
   }
 
-  async addFound(options: DiscoverOptions, origin?: "configured"): Promise<void> {
+  /** Whether there is any store of them; it may be known already. */
+  async addFound(options: DiscoverOptions, origin?: "configured"): Promise<boolean> {
+    let isFound = false;
     const { stores, problems } = await discoverSessionStores(options);
     for (const problem of problems) this.problems.set(`${problem.path}\0${problem.code}`, problem);
     for (const store of stores) {
       const { realPath, directory, legacy } = store;
       if (origin !== undefined && store.origin !== origin) continue;
       if (!legacy && (directory === "absent" || directory === "unknown")) continue;
+      isFound = true;
       this.#add(realPath, { path: store.path, origin: "found", directory });
     }
+    return isFound;
   }
 
   #add(identity: string, store: SelectedStore): void {

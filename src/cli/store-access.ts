@@ -136,6 +136,7 @@ async function open(location: string, readOnly: boolean): Promise<CommandStore> 
       });
     }
     if (error.code !== "legacy_store") throw error;
+    await requireMigratable(location);
     throw new SessionStoreError("legacy_store", "this is a legacy sessions.json that no store has taken over yet", {
       operation: "open the store",
       path: location,
@@ -144,6 +145,15 @@ async function open(location: string, readOnly: boolean): Promise<CommandStore> 
       cause: error,
     });
   }
+}
+
+/** Nobody is sent to `migrate` with what it refuses: a file of another program, or one of a store itself. */
+async function requireMigratable(location: string): Promise<void> {
+  const { detectSessionStore } = await import("../migrate/detect.js");
+  const { status, warnings: reasons } = await detectSessionStore(location, { limits: gatewayLimits });
+  if (status !== "invalid_legacy") return;
+  const [problem = "this is no session store"] = reasons;
+  throw new SessionStoreError("invalid_legacy", problem, {});
 }
 
 /** A location for the functions that transfer sessions, with the backend that the user named, if any. */

@@ -212,6 +212,9 @@ function unsafeFile(problem: string, stat: FileStat, owner: StoreOwner, path: st
 }
 
 function giveBack(path: string, uid: number | undefined): string {
+  // Lock files are opened for the user who runs, before anybody looked whose store it is.
+  if (path.endsWith(".lock"))
+    return "Run as the user who owns the store, or find out who made it; never delete a lock file.";
   return `Give it back to the owner of the store: \`sudo chown ${uid} ${shellWord(path)}\`.`;
 }
 

@@ -18,7 +18,7 @@ import { checkLimits } from "./migrate.js";
 import { readOpenClawDirectory } from "./openclaw-directory.js";
 import { directoryPathOf, legacyPathOf } from "./result.js";
 import { rolledBack, type Survey, survey } from "./survey.js";
-import { describePlace, fromTakeOver, invalidDirectory, invalidLegacy } from "./take-over.js";
+import { describePlace, fromTakeOver, invalidDirectory, invalidLegacy, leftAlone } from "./take-over.js";
 
 export type { RefusedKey } from "./legacy-content.js";
 
@@ -27,6 +27,8 @@ export type DetectionStatus =
   | "already_directory"
   /** A legacy file, or a directory in OpenClaw's layout, can be taken over. */
   | "ready_to_migrate"
+  /** The same, but a rollback put it there: only `force` takes it over again. */
+  | "rolled_back"
   /** There is a legacy file without a session in it. */
   | "empty_legacy"
   /** What is there cannot be taken over safely; `warnings` say why. */
@@ -75,7 +77,7 @@ export function detectOnPort(port: Port, location: string, options: DetectOption
   if (place === undefined) {
     throw invalidOption("detect", `${shownLocation(location)} is neither a *.json file nor a *.d directory`);
   }
-  const rules: Rules = { keyRule: options.keys ?? "openclaw", limits: checkLimits(options.limits) };
+  const rules: Rules = { keyRule: options.keys ?? "openclaw", limits: checkLimits(options.limits, "detect") };
   try {
     return detect(port, place, rules);
   } catch (error) {
@@ -113,7 +115,8 @@ function detect(port: Port, location: StoreLocation, rules: Rules): Detection {
     "Nothing would be changed, because the store was rolled back.",
     `With force: ${detection.preview[0]}`,
   ];
-  return { ...detection, preview, warnings: [`${capitalized(problem)}. ${nextStep}`, ...detection.warnings] };
+  const status = detection.status === "ready_to_migrate" ? "rolled_back" : detection.status;
+  return { ...detection, status, preview, warnings: [`${capitalized(problem)}. ${nextStep}`, ...detection.warnings] };
 }
 
 function detectFile(found: Detection, { place, legacy }: Survey, location: StoreLocation): Detection {
@@ -124,7 +127,7 @@ function detectFile(found: Detection, { place, legacy }: Survey, location: Store
         ...found,
         status: "missing",
         preview: ["There is no legacy file: nothing would be done."],
-        warnings: inTheWay,
+        warnings: leftAlone(place, location),
       };
     case "invalid":
       return {

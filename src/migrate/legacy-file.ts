@@ -4,10 +4,12 @@
  */
 
 import { createHash } from "node:crypto";
+import { rollbackMarkerName } from "../backends/directory/layout.js";
+import type { FrozenEntry } from "../contract.js";
 import type { Directory, Port } from "../fs/port.js";
 import { readStableFile } from "../fs/stable-file.js";
 import { type InvalidLegacy, tooLargeStep } from "../sessions/legacy-text.js";
-import { type LegacyRules, type LegacySessions, parseLegacyContent } from "./legacy-content.js";
+import { countOf, type LegacyRules, type LegacySessions, parseLegacyContent } from "./legacy-content.js";
 
 /** The identity of a content. Whether a file was taken over is decided by this and nothing else. */
 export interface Fingerprint {
@@ -18,9 +20,30 @@ export interface Fingerprint {
 
 export type LegacyInspection = { readonly state: "missing" } | InvalidLegacy | (LegacySessions & Fingerprint);
 
-/** What lies there. Errors of the system (EACCES, EIO ...) pass through: they say nothing about the file. */
+/**
+ * What lies there, for who would make a store of it: a file that holds no session is somebody else's and no store. Errors
+ * of the system (EACCES, EIO ...) pass through: they say nothing about the file.
+ */
 export function inspectLegacyFile(port: Port, parent: Directory, name: string, rules: LegacyRules): LegacyInspection {
-  return inspectUnlessKnown(port, parent, name, rules, []) as LegacyInspection;
+  const found = inspectUnlessKnown(port, parent, name, rules, []) as LegacyInspection;
+  if (found.state !== "valid" || isKnownForStore(port, parent, name)) return found;
+  if ([...found.entries.values()].some(hasMarkOfSession)) return found;
+  return {
+    state: "invalid",
+    reason: `holds ${countOf(found.entries.size, "object", "objects")}, none of which is a session: nothing in it has a sessionId or an updatedAt`,
+    nextStep:
+      "Check the path: it is probably a file of another program. If it is a store all the same, call it sessions.json.",
+  };
+}
+
+/** By a name that only stores have, or because a rollback made it: then entries may hold whatever their program likes. */
+function isKnownForStore(port: Port, parent: Directory, name: string): boolean {
+  if (/^sessions([-_.].*)?\.json$/i.test(name)) return true;
+  return port.statName(parent, rollbackMarkerName(name.replace(/\.json$/, ".d"))) !== undefined;
+}
+
+function hasMarkOfSession({ sessionId, updatedAt }: FrozenEntry): boolean {
+  return typeof sessionId === "string" || typeof updatedAt === "number";
 }
 
 /** The same, but a content that is known already is not parsed again. */

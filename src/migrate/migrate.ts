@@ -85,13 +85,13 @@ export async function migrateStore(location: string, options: MigrateOptions = {
   }
 }
 
-export function checkLimits(given: Partial<Limits> | undefined): Readonly<Limits> {
+export function checkLimits(given: Partial<Limits> | undefined, operation = "migrate"): Readonly<Limits> {
   const names = Object.keys(defaultLimits) as (keyof Limits)[];
-  checkOptions(given, names, "migrate, limits");
+  checkOptions(given, names, `${operation}, limits`);
   const limits: Limits = { ...defaultLimits, ...given };
   for (const name of names) {
     if (typeof limits[name] === "number" && limits[name] >= 0 && limits[name] <= limitCaps[name]) continue;
-    throw invalidOption("migrate", `the option limits.${name} is a number from 0 to ${limitCaps[name]}`);
+    throw invalidOption(operation, `the option limits.${name} is a number from 0 to ${limitCaps[name]}`);
   }
   return limits;
 }
@@ -116,7 +116,8 @@ async function migrate(run: Run): Promise<MigrationResult> {
     const predicted = await predictImport(run, seen);
     if (run.dryRun || predicted.outcome !== "migrated") return predicted;
   } else {
-    if (legacy.state === "missing") return { ...emptyResult(location, "missing"), warnings: leftAlone(seen, location) };
+    if (legacy.state === "missing")
+      return { ...emptyResult(location, "missing"), warnings: takeOver.leftAlone(place, location) };
     if (legacy.state === "empty") return emptyResult(location, "skipped_empty");
     if (legacy.state === "invalid") throw takeOver.invalidLegacy(legacy, location);
     const predicted = predict(run, seen, legacy);
@@ -132,12 +133,6 @@ async function migrate(run: Run): Promise<MigrationResult> {
   // Somebody else was faster, or the file was written to meanwhile, or lies beside a directory that was imported.
   if (result.outcome === "already_directory") return await visitStore(run, location);
   return result.outcome === "migrated" ? await visitStore(run, location, result, lateBackup) : result;
-}
-
-/** Nothing needs the place, so nothing is moved. */
-function leftAlone({ place }: Survey, { directoryName }: StoreLocation): string[] {
-  if (place.state !== "foreign") return [];
-  return [`There is no legacy file. A directory that ${place.what} lies at ${directoryName} and is left alone.`];
 }
 
 // --- there is a store -----------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ export type Place =
   | { readonly state: "store" }
   | { readonly state: "openclaw" }
   /** `what` follows "a directory that ...". */
-  | { readonly state: "foreign"; readonly what: string };
+  | { readonly state: "foreign"; readonly what: string; readonly isEmpty: boolean };
 
 /** Throws `unsafe_path` for a link, for what is no directory, and for a directory that others can write to. */
 export function inspectPlace(port: Port, parent: Directory, location: StoreLocation): Place {
@@ -55,7 +55,7 @@ export function inspectPlace(port: Port, parent: Directory, location: StoreLocat
     if (isOpenClawState(text) && port.statName(directory, entriesName)?.kind === "directory") {
       return { state: "openclaw" };
     }
-    return { state: "foreign", what: describeForeign(port, directory) };
+    return { state: "foreign", ...describeForeign(port, directory) };
   } finally {
     port.closeDirectory(directory);
   }
@@ -75,16 +75,24 @@ export function mayMakeWay(
   options: { readonly migrate: "auto" | "never"; readonly readOnly: boolean },
 ): boolean {
   if (!(error instanceof SessionStoreError) || !noStoreCodes.includes(error.code)) return false;
+  const isAllowed = options.migrate === "auto" && !options.readOnly;
   const parent = port.openRoot(location.parentPath);
-  let place: Place;
   try {
-    place = inspectPlace(port, parent, location);
+    const place = inspectPlace(port, parent, location);
+    if (place.state === "openclaw" && !isAllowed) throw notImported(location);
+    return isAllowed && (place.state === "openclaw" || isInTheWay(port, parent, location, place));
   } finally {
     port.closeDirectory(parent);
   }
-  const isAllowed = options.migrate === "auto" && !options.readOnly;
-  if (place.state === "openclaw" && !isAllowed) throw notImported(location);
-  return isAllowed && (place.state === "openclaw" || place.state === "foreign");
+}
+
+/**
+ * Whether a directory that is no store is renamed aside: only where a legacy file needs its place, or when nothing is in
+ * it. Otherwise the path is probably mistyped, and the directory somebody's own: many names end in .d.
+ */
+export function isInTheWay(port: Port, parent: Directory, location: StoreLocation, place: Place): boolean {
+  if (place.state !== "foreign") return false;
+  return place.isEmpty || port.statName(parent, location.legacyName) !== undefined;
 }
 
 function notImported(location: StoreLocation): SessionStoreError {
@@ -164,13 +172,15 @@ function bearsOurMark(port: Port, entries: Directory, name: string, owner: Store
   }
 }
 
-function describeForeign(port: Port, directory: Directory): string {
+function describeForeign(port: Port, directory: Directory): { what: string; isEmpty: boolean } {
   for (const _ of port.listInBatches(directory, 1)) {
-    return port.statName(directory, manifestName) === undefined
-      ? "is no session store"
-      : `is an incomplete store or one of another program (by its ${manifestName})`;
+    const hasState = port.statName(directory, manifestName) !== undefined;
+    const what = hasState
+      ? `is an incomplete store or one of another program (by its ${manifestName})`
+      : "is no session store";
+    return { what, isEmpty: false };
   }
-  return "is empty";
+  return { what: "is empty", isEmpty: true };
 }
 
 function unsafeDirectory(problem: string, directory: Directory): SessionStoreError {

@@ -30,12 +30,14 @@
 
 import { FenceableStore } from "../backends/directory/fence.js";
 import { parseStoreLocation, rollbackExportName, type StoreLocation } from "../backends/directory/layout.js";
+import { StoreFiles } from "../backends/directory/store-files.js";
 import type { Logger } from "../contract.js";
 import { nodePort } from "../fs/node-port.js";
 import { type Directory, hasCode, type Port } from "../fs/port.js";
-import { defaultLimits, type Limits } from "../limits.js";
+import type { Limits } from "../limits.js";
 import { checkOptions, invalidOption, shownLocation } from "../options.js";
 import { countOf } from "./legacy-content.js";
+import { checkLimits } from "./migrate.js";
 import { directoryPathOf, legacyPathOf } from "./result.js";
 import { type Beside, lookBeside } from "./rollback-beside.js";
 import { requirePossible, sizeWarnings, takeInventoryBesideCheckpoints } from "./rollback-checks.js";
@@ -98,8 +100,9 @@ export async function rollbackStore(location: string, options: RollbackOptions =
   if (place === undefined) {
     throw invalidOption("rollback", `${shownLocation(location)} is neither a *.json file nor a *.d directory`);
   }
+  const limits = checkLimits(options.limits, "rollback");
   try {
-    return await new Rollback(options.port ?? nodePort(), place, options).run();
+    return await new Rollback(options.port ?? nodePort(), place, options, limits).run();
   } catch (error) {
     return failedRollback(error, place);
   }
@@ -111,11 +114,11 @@ class Rollback {
   private readonly options: RollbackOptions;
   private readonly limits: Readonly<Limits>;
 
-  constructor(port: Port, location: StoreLocation, options: RollbackOptions) {
+  constructor(port: Port, location: StoreLocation, options: RollbackOptions, limits: Readonly<Limits>) {
     this.port = port;
     this.location = location;
     this.options = options;
-    this.limits = { ...defaultLimits, ...options.limits };
+    this.limits = limits;
   }
 
   async run(): Promise<RollbackResult> {
@@ -130,6 +133,7 @@ class Rollback {
     try {
       const notOurs = findNotOurs(port, parent, location);
       if (notOurs !== undefined) return notOurs;
+      this.requireWriter();
       if (this.options.dryRun) return await this.predict(parent);
       const result = await underCheckpointLock(port, parent, location, () => this.rollBack(parent));
       if (result.outcome === "restored") {
@@ -141,6 +145,15 @@ class Rollback {
       return result;
     } finally {
       port.closeDirectory(parent);
+    }
+  }
+
+  /** Before any lock file is opened, and in a dry run as well: what no writer may open is refused. Writes nothing. */
+  private requireWriter(): void {
+    try {
+      StoreFiles.open(this.port, this.location, false).close();
+    } catch (error) {
+      if (!hasCode(error, "ENOENT")) throw error; // Somebody else was faster.
     }
   }
 

@@ -36,7 +36,7 @@ import {
 } from "./legacy-file.js";
 import { isUnchanged, type OpenClawStore, readOpenClawDirectory } from "./openclaw-directory.js";
 import { setOriginalAside } from "./original.js";
-import { inspectPlace, type Place } from "./place.js";
+import { inspectPlace, isInTheWay, type Place } from "./place.js";
 import { directoryPathOf, emptyResult, legacyPathOf, type MigrationResult } from "./result.js";
 import { hasRollbackMarker, setRollbackMarkerAside } from "./rollback-marker.js";
 import { markerTimeMs, rolledBack, survey } from "./survey.js";
@@ -163,7 +163,7 @@ export async function takeOver(
       if (mode.forbidden) return undefined;
       place = inspectPlace(port, parent, location);
       if (place.state === "openclaw") return "bak";
-      return place.state === "foreign" ? "orphan" : undefined;
+      return isInTheWay(port, parent, location, place) ? "orphan" : undefined;
     },
     prepare: async (parent) => {
       starts += 1;
@@ -233,6 +233,13 @@ export function describePlace(place: { readonly state: string }, location: Store
   }
   if (place.state !== "openclaw") return [];
   return [`The directory ${name} is a store in OpenClaw's layout; it is imported and kept as ${name}.bak.<time>.`];
+}
+
+/** Without a legacy file nothing needs the place, so nothing is moved. */
+export function leftAlone(place: { readonly state: string }, { directoryName }: StoreLocation): string[] {
+  if (place.state !== "foreign") return [];
+  const { what } = place as Extract<Place, { state: "foreign" }>;
+  return [`There is no legacy file. A directory that ${what} lies at ${directoryName} and is left alone.`];
 }
 
 /** Entry files take a block each, and their text is indented: twice the source is a generous measure. */

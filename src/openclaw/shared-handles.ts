@@ -21,7 +21,7 @@ import { isSameFile } from "../fs/stable-file.js";
 import { gatewayLimits } from "../limits.js";
 import { mergeLegacyFile } from "../migrate/merge.js";
 import { readOpenClawDirectory } from "../migrate/openclaw-directory.js";
-import { inspectPlace } from "../migrate/place.js";
+import { inspectPlace, isInTheWay } from "../migrate/place.js";
 import { openBackend } from "../open-backend.js";
 import { checkOpenOptions } from "../open-options.js";
 import { invalidOption } from "../options.js";
@@ -321,7 +321,9 @@ export class SharedStore {
 
   /** A directory that is not ours: in OpenClaw's layout, or something that makes way at the first write. */
   #isNoStore(): boolean {
-    return ["openclaw", "foreign"].includes(inspectPlace(this.#port, this.#openParent(), this.location).state);
+    const parent = this.#openParent();
+    const place = inspectPlace(this.#port, parent, this.location);
+    return place.state === "openclaw" || isInTheWay(this.#port, parent, this.location, place);
   }
 
   #legacySource(): ReadSource {
@@ -334,9 +336,15 @@ export class SharedStore {
       // The directory is there: a store that appeared just now, or one in OpenClaw's layout.
       if (!hasCode(error, "store_gone")) throw error;
       const imported = inFolder(this.#port, parentPath, (parent) => {
-        if (inspectPlace(this.#port, parent, this.location).state !== "openclaw") throw error;
+        const place = inspectPlace(this.#port, parent, this.location);
+        if (isInTheWay(this.#port, parent, this.location, place)) return undefined;
+        if (place.state !== "openclaw") throw error;
         return readOpenClawDirectory(this.#port, parent, this.location, { keyRule: "openclaw", limits: gatewayLimits });
       });
+      // It makes way at the first write, and until then it does not count.
+      if (imported === undefined) {
+        return MapSource.ofLegacy(readLegacyStoreSync(this.#port, this.location, gatewayLimits, true).entries);
+      }
       if (imported.state === "invalid") throw error;
       const sessions = new Map<string, StoredSession>();
       for (const [key, entry] of imported.entries) sessions.set(key, { entry, version: undefined });

@@ -43,7 +43,26 @@ export function parseLegacyText(bytes: Uint8Array): LegacyObject | InvalidLegacy
     const what = value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
     return invalid(`holds ${what}, not an object of sessions`, repairStep);
   }
-  return { state: "object", value: value as Record<string, unknown>, tolerated };
+  return (
+    refuseOwnFile(value as Record<string, unknown>) ?? {
+      state: "object",
+      value: value as Record<string, unknown>,
+      tolerated,
+    }
+  );
+}
+
+const storeStep = "Give the path of the store instead: the directory that ends in .d, or the sessions.json beside it.";
+
+/** Files of a store or a backup are JSON objects as well; taken for sessions, they would go where nobody finds them. */
+function refuseOwnFile({ kind, sessionKey, entry }: Record<string, unknown>): InvalidLegacy | undefined {
+  if (typeof kind === "string" && /^sessiondir-|^openclaw-session-store-directory$/.test(kind)) {
+    return invalid(`is no object of sessions, but a file that a store or a backup is made of ("${kind}")`, storeStep);
+  }
+  if (typeof sessionKey === "string" && typeof entry === "object") {
+    return invalid("is no object of sessions, but the file of one session in a store", storeStep);
+  }
+  return undefined;
 }
 
 /** What to do about a file of more bytes than `bytesMax`, the limit that is set. */
@@ -72,6 +91,9 @@ function parseTolerantly(text: string): { value: unknown; tolerated: string[] } 
       tolerated.push("JSON5 syntax (comments, trailing commas or unusual quotes)");
       return { value, tolerated };
     } catch {
+      if (body.startsWith('{"format":"sessiondir-bundle"')) {
+        return invalid("is a bundle of sessions", "Run `sessiondir import` with it, or `sessiondir backup restore`.");
+      }
       return invalid(`is neither strict JSON nor JSON5: ${describeSyntaxError(strictError)}`, repairStep);
     }
   }

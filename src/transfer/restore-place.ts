@@ -97,13 +97,20 @@ export class RestorePlace {
   requireNothingElse(): void {
     const { port, parent, location } = this;
     const marker = layout.rollbackMarkerName(location.directoryName);
-    const other = [location.legacyName, marker].find((name) => port.statName(parent, name) !== undefined);
+    const others = [location.legacyName, marker].filter((name) => port.statName(parent, name) !== undefined);
+    const [other] = others;
     if (other === undefined) return;
-    throw new SessionStoreError("conflict", `${other} lies beside the place of the store`, {
+    const isRolledBack = others.includes(marker);
+    const problem = others.length === 1 ? "lies beside the place of the store" : "lie beside the place of the store";
+    throw new SessionStoreError("conflict", `${others.join(" and ")} ${problem}`, {
       operation: "restore the backup",
       path: path.join(location.parentPath, other),
-      onDisk: "Nothing was changed.",
-      nextStep: "Finish or undo what it belongs to (a migration or a rollback), or move it away.",
+      onDisk: isRolledBack
+        ? "Nothing was changed. The store was rolled back: what counts now is the legacy file."
+        : "Nothing was changed. A legacy file counts that was not taken over yet.",
+      nextStep: isRolledBack
+        ? "Stop the gateway and move both away; or run `sessiondir migrate --force`, then restore with --replace."
+        : "Run `sessiondir migrate`, then restore with --replace; or move it away.",
     });
   }
 

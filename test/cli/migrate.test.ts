@@ -259,3 +259,49 @@ test("whatever the gateway's file can hold comes in and goes back: a long key, a
   const again = runCommand(["migrate", "--force", ...store, "--json"]);
   assert.equal(JSON.parse(again.stdout).stores[0].migratedEntries, 3, again.stdout);
 });
+
+test("detect and migrate of a template that no agent has a store at is a misspelt path", (context) => {
+  const { stateDir } = makeStateDir(context, { main: one });
+  for (const command of ["detect", "migrate", "rollback"]) {
+    const template = path.join(stateDir, "agent", "{agentId}", "sessions.json");
+    const { status, stderr } = runCommand([command, "--store", template]);
+    assert.equal(status, 1, command);
+    assert.match(stderr, /^error \[store_missing\]: .*no agent has a store at this path/);
+  }
+});
+
+test("detect of a directory that is no store exits with 1 and says that it is left alone, as migrate does", (context) => {
+  const directory = temporaryDirectory(context);
+  mkdirSync(path.join(directory, "conf.d"));
+  writeFileSync(path.join(directory, "conf.d", "site.conf"), "listen 80");
+  for (const command of ["detect", "migrate"]) {
+    const { status, stderr } = runCommand([command, "--store", path.join(directory, "conf.d")]);
+    assert.equal(status, 1, command);
+    assert.match(stderr, /is no session store lies at conf\.d and is left alone/);
+    assert.doesNotMatch(stderr, /renamed aside/);
+  }
+});
+
+test("no command sends a file of a store itself, or of another program, to migrate, which refuses it", (context) => {
+  const directory = temporaryDirectory(context);
+  const store = path.join(directory, "sessions.json");
+  writeFileSync(store, two);
+  assert.equal(runCommand(["migrate", "--store", store]).status, 0);
+  const entries = path.join(directory, "sessions.d", "entries");
+  const config = path.join(directory, "openclaw.json");
+  writeFileSync(config, JSON.stringify({ agents: { list: [] }, gateway: { port: 1 } }));
+  const before = fingerprint(directory);
+  for (const file of [
+    path.join(directory, "sessions.d", "state.json"),
+    path.join(entries, readdirSync(entries)[0]!),
+    config,
+  ]) {
+    for (const args of [["list"], ["migrate", "--dry-run"], ["migrate"]]) {
+      const { status, stderr } = runCommand([...args, "--store", file]);
+      assert.equal(status, 1, `${args} ${file}`);
+      assert.match(stderr, /^error \[invalid_legacy\]: /);
+      assert.doesNotMatch(stderr, /Run: sessiondir migrate/);
+    }
+  }
+  assert.deepEqual(fingerprint(directory), before);
+});

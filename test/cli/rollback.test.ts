@@ -80,3 +80,17 @@ test("a store that was named and is not there ends rollback and detect with 1, f
     assert.equal(runCommand([command, "--store", path.join(directory, "sessions.json")]).status, 0, command);
   }
 });
+
+test("after a rollback detect, repair and trash list say where the sessions and the removed ones are", (context) => {
+  const { directory, store } = migratedStore(context);
+  runCommand(["remove", "agent:main:cron:daily", "--store", store]);
+  assert.equal(runCommand(["rollback", "--store", store]).status, 0);
+  const backup = readdirSync(directory).find((name) => name.startsWith("sessions.d.bak."))!;
+  const found = runCommand(["detect", "--json", "--store", store]);
+  assert.deepEqual([found.status, JSON.parse(found.stdout).stores[0].status], [0, "rolled_back"]);
+  const repair = runCommand(["repair", "--store", store]);
+  assert.equal(repair.status, 1);
+  assert.match(repair.stderr, /^error \[store_missing\]: .*it was rolled back, and its sessions are in sessions\.json/);
+  assert.ok(repair.stderr.includes(backup), repair.stderr);
+  assert.ok(runCommand(["trash", "list", "--store", store]).stderr.includes(`is in ${backup}/trash.`));
+});

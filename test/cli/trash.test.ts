@@ -135,3 +135,15 @@ for (const command of ["list", "restore", "empty"]) {
     for (const option of ["--store", "--json"]) assert.ok(stdout.includes(option), `${option} is missing`);
   });
 }
+
+test("emptying the trash of an id that it does not hold is not_found, and nothing goes", async (context) => {
+  const store = await makeStore(context);
+  runJson(inStore(store, "remove", "agent:main:a"));
+  const [{ id }] = runJson(inStore(store, "trash", "list")).sessions;
+  for (const args of [["--dry-run"], []]) {
+    const { error } = runJson(inStore(store, "trash", "empty", id, "1-2-bogus", ...args), 1);
+    assert.equal(error.code, "not_found");
+    assert.match(error.message, /1-2-bogus/);
+  }
+  assert.equal(runJson(inStore(store, "trash", "list")).sessions.length, 1);
+});

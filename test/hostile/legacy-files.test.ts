@@ -11,8 +11,10 @@ import net from "node:net";
 import path from "node:path";
 import { test } from "node:test";
 import { nodePort } from "../../src/fs/node-port.js";
+import { openSessionStore } from "../../src/index.js";
 import { defaultLimits } from "../../src/limits.js";
 import { migrateStore } from "../../src/migrate/migrate.js";
+import { rollbackStore } from "../../src/migrate/rollback.js";
 import { createOrTakeOver } from "../../src/migrate/take-over.js";
 import { SimulatedMachine } from "../sim/machine.js";
 import {
@@ -41,6 +43,19 @@ const content: Record<string, [content: string | Uint8Array, message: RegExp]> =
   "with an entry that is too deep": [`{"k":${'{"a":'.repeat(64)}{}${"}".repeat(65)}`, /nested too deep/],
   "with a hundred thousand levels": [`${'{"a":'.repeat(100_000)}{}${"}".repeat(100_000)}`, /nested too deep/],
   "with a number out of range": ['{"k":{"n":1e400}}', /number out of range/],
+  "that is the manifest of a store": [
+    '{"kind":"sessiondir-store","features":{"required":[]}}',
+    /a store .* is made of/,
+  ],
+  "that is the manifest of a backup": ['{"kind":"sessiondir-backup","files":{}}', /a backup is made of/],
+  "that is the marker of a rollback": ['{"kind":"sessiondir-rollback","details":{}}', /is made of/],
+  "that is the index of a store": ['{"kind":"sessiondir-summary-index","head":{}}', /is made of/],
+  "that is the state of a directory in OpenClaw's layout": [
+    '{"kind":"openclaw-session-store-directory","entries":{}}',
+    /is made of/,
+  ],
+  "that is the file of one session": ['{"sessionKey":"a","entry":{"sessionId":"a"}}', /the file of one session/],
+  "that is a bundle": ['{"format":"sessiondir-bundle"}\n{"end":true}\n', /is a bundle.*sessiondir import/],
 };
 
 for (const [what, [bytes, message]] of Object.entries(content)) {
@@ -199,6 +214,50 @@ test("a store directory that is a symlink is not followed by a migration", async
   });
 });
 
+for (const name of ["openclaw.json", "package.json"]) {
+  test(`${name}, in which no entry is a session, is refused, and nothing is touched`, async () => {
+    await inTemporaryDirectory(async (directory) => {
+      const place = path.join(directory, name);
+      fs.writeFileSync(place, '{"version":"1","agents":{"list":[]},"session":{"maintenance":{}},"gateway":{"port":1}}');
+      const before = snapshotTree(directory);
+      for (const dryRun of [true, false]) {
+        const result = await migrateStore(place, { dryRun });
+        assert.deepEqual([result.outcome, result.error?.code], ["skipped_invalid", "invalid_legacy"]);
+        assert.match(result.error?.message ?? "", /none of which is a session.*a file of another program/);
+      }
+      await rejectsWith("invalid_legacy", openAndReadAll(nodePort(), locationOf(place)));
+      assert.deepEqual(snapshotTree(directory), before);
+    });
+  });
+}
+
+test("entries without the fields of a session are taken over from sessions.json, and from a file of which one has them", async () => {
+  for (const [name, text] of [
+    ["sessions.json", '{"a":{"n":1}}'],
+    ["sessions-work.json", '{"a":{"n":1}}'],
+    ["chats.json", '{"a":{"n":1},"b":{"sessionId":"b"}}'],
+    ["chats.json", '{"a":{"n":1},"b":{"updatedAt":1}}'],
+  ] as const) {
+    await inTemporaryDirectory(async (directory) => {
+      fs.writeFileSync(path.join(directory, name), text);
+      assert.equal((await migrateStore(path.join(directory, name))).outcome, "migrated", name);
+    });
+  }
+});
+
+test("a file that a rollback made is taken over again, whatever its entries hold", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const place = path.join(directory, "chats.json");
+    fs.writeFileSync(place, '{"a":{"n":1},"b":{"sessionId":"b"}}');
+    await migrateStore(place);
+    const store = await openSessionStore(place);
+    await store.remove("b");
+    await store.close();
+    assert.equal((await rollbackStore(place)).outcome, "restored");
+    assert.equal((await migrateStore(place, { force: true })).outcome, "migrated");
+  });
+});
+
 const foreign: Record<string, (directory: string) => void> = {
   "is empty": () => {},
   "holds somebody's notes": (directory) => fs.writeFileSync(path.join(directory, "notes.txt"), "mine"),
@@ -234,6 +293,24 @@ for (const [what, fill] of Object.entries(foreign)) {
         const orphans = fs.readdirSync(directory).filter((name) => /^sessions\.d\.orphan\.\d+$/.test(name));
         assert.equal(orphans.length, 1);
         assert.deepEqual(snapshotTree(path.join(directory, orphans[0] as string)), before);
+      });
+    });
+  }
+}
+
+for (const [what, fill] of Object.entries(foreign).filter(([what]) => what !== "is empty")) {
+  for (const name of ["conf.d", "conf.json"]) {
+    test(`a directory that ${what} is left alone when ${name} is opened and no legacy file needs its place`, async () => {
+      await inTemporaryDirectory(async (directory) => {
+        fs.mkdirSync(path.join(directory, "conf.d"), { mode: 0o700 });
+        fill(path.join(directory, "conf.d"));
+        const before = snapshotTree(directory);
+        const location = locationOf(path.join(directory, name));
+        const code = fs.existsSync(path.join(directory, "conf.d", "state.json"))
+          ? "unsupported_layout"
+          : "store_missing";
+        await rejectsWith(code, openAndReadAll(nodePort(), location));
+        assert.deepEqual(snapshotTree(directory), before);
       });
     });
   }

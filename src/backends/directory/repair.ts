@@ -12,11 +12,12 @@ import { type Directory, hasCode, type Port } from "../../fs/port.js";
 import { defaultLimits, fixedLimits } from "../../limits.js";
 import { normalizeKey } from "../../sessions/keys.js";
 import { checkStore } from "./check.js";
-import { lockNames, parseStoreLocation, type StoreLocation } from "./layout.js";
+import { lockNames, parseStoreLocation, rollbackMarkerName, type StoreLocation } from "./layout.js";
 import { LockFile } from "./lock-file.js";
 import { repairEntries } from "./repair-entries.js";
 import { journalNeedsRepair, repairJournal } from "./repair-journal.js";
 import { manifestNeedsRepair, repairManifest } from "./repair-manifest.js";
+import { readRollbackDetails } from "./rollback-details.js";
 import { requireStoreParts, StoreFiles } from "./store-files.js";
 
 export interface RepairOptions {
@@ -107,7 +108,7 @@ async function underBothLocks<Result>(context: RepairContext, work: () => Promis
   const parent = port.openRoot(location.parentPath);
   try {
     const store = port.statName(parent, location.directoryName);
-    if (store === undefined) throw storeMissing(location);
+    if (store === undefined) throw storeMissing(location, describeInstead(port, parent, location));
     requireStore(port, parent, location);
     const owner = { uid: port.userId === undefined ? undefined : store.ownerUid };
     const names = lockNames(location.directoryName);
@@ -180,10 +181,27 @@ async function countFindings(
   }
 }
 
-function storeMissing(location: StoreLocation): SessionStoreError {
-  return new SessionStoreError("store_missing", "there is no store", {
+function storeMissing(location: StoreLocation, instead?: { problem: string; nextStep: string }): SessionStoreError {
+  return new SessionStoreError("store_missing", instead?.problem ?? "there is no store", {
     operation: "repair",
     path: `${location.parentPath}/${location.directoryName}`,
-    nextStep: "Check the path.",
+    nextStep: instead?.nextStep ?? "Check the path.",
   });
+}
+
+/** The path is right, but the sessions are in a legacy file, which has nothing to be repaired from. */
+function describeInstead(port: Port, parent: Directory, location: StoreLocation) {
+  const { legacyName, directoryName } = location;
+  if (port.statName(parent, legacyName) === undefined) return undefined;
+  if (port.statName(parent, rollbackMarkerName(directoryName)) === undefined) {
+    return {
+      problem: `there is no directory store; ${legacyName} was not taken over yet`,
+      nextStep: "Run `sessiondir detect` to see whether it can be.",
+    };
+  }
+  const backup = readRollbackDetails(port, parent, directoryName)?.backupDirectory;
+  return {
+    problem: `there is no directory store: it was rolled back, and its sessions are in ${legacyName}`,
+    nextStep: `Nothing is to be repaired there. The directory as it was is ${backup ?? `a ${directoryName}.bak.<ms>`}; \`sessiondir migrate --force\` makes a new one of the file.`,
+  };
 }

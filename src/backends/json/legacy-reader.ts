@@ -18,12 +18,14 @@ export interface LegacyStoreText {
 
 /**
  * Throws `invalid_legacy` (with the newest valid backup in the message), `unsafe_path`, `limit_exceeded`, `store_gone`
- * when a directory store has taken the file's place; errors of the system pass through.
+ * when a directory store has taken the file's place (`mayLieBesideDirectory`: the caller knows that it is none); errors of
+ * the system pass through.
  */
 export function readLegacyStoreSync(
   port: Port,
   location: JsonLocation,
   limits: Readonly<Limits> = defaultLimits,
+  mayLieBesideDirectory = false,
 ): LegacyStoreText {
   const missing: LegacyStoreText = { state: "missing", entries: nothingLive.document, tolerated: [] };
   let parent: Directory;
@@ -34,7 +36,7 @@ export function readLegacyStoreSync(
     return missing;
   }
   try {
-    requireNotTakenOver(port, parent, location);
+    if (!mayLieBesideDirectory) requireNotTakenOver(port, parent, location);
     const look = new WatchedFile(port, parent, location.legacyName, limits.legacyFileBytes).look();
     if (look.state === "missing") return missing;
     // A first look is never "same".

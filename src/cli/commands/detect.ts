@@ -5,7 +5,7 @@ import { gatewayLimits } from "../../limits.js";
 import type { Detection, DetectionStatus } from "../../migrate/detect.js";
 import { exitFailed } from "../failures.js";
 import { formatBytes, formatCount } from "../format.js";
-import { defineStoresCommand, missingOf, reportSelection, type StoreSelection, selectStores } from "../state-dir.js";
+import { defineStoresCommand, reportSelection, type StoreSelection, selectStores } from "../state-dir.js";
 import { warnings } from "../store-access.js";
 import { color, printJson, printLine, safeText } from "../terminal.js";
 
@@ -19,7 +19,6 @@ async function detect(options: StoreSelection): Promise<number> {
   const { detectSessionStore } = await import("../../migrate/detect.js");
   const selection = await selectStores(options);
   const { problems } = selection;
-  const missing = missingOf(selection);
   const stores: Detection[] = [];
   for (const { path } of selection.stores) {
     const found = await detectSessionStore(path, { limits: gatewayLimits });
@@ -32,7 +31,9 @@ async function detect(options: StoreSelection): Promise<number> {
     reportSelection(selection);
     if (stores.length === 0 && problems.length === 0) printLine("No session stores found.");
   }
-  const isWrong = problems.length > 0 || missing.length > 0 || stores.some(({ status }) => status === "invalid_legacy");
+  // A path that somebody typed, and no store there, is a mistake.
+  const isMissing = stores.some(({ status }, at) => status === "missing" && selection.stores[at]?.origin === "named");
+  const isWrong = problems.length > 0 || isMissing || stores.some(({ status }) => status === "invalid_legacy");
   return isWrong ? exitFailed : 0;
 }
 

@@ -2,8 +2,10 @@
 
 import path from "node:path";
 import type { Command } from "commander";
+import { parseStoreLocation, rollbackMarkerName } from "../../backends/directory/layout.js";
+import { readRollbackDetails } from "../../backends/directory/rollback-details.js";
 import type { KeyRule, TrashedSession } from "../../contract.js";
-import { SessionStoreError } from "../../errors.js";
+import { SessionStoreError, shortenKey } from "../../errors.js";
 import { nodePort } from "../../fs/node-port.js";
 import { limitCaps } from "../../limits.js";
 import { parseSessionArchiveTimestamp } from "../../openclaw/artifacts.js";
@@ -16,7 +18,7 @@ import { shellWord } from "../../shell-word.js";
 import { type CommonOptions, defineCommand } from "../command.js";
 import { UsageError } from "../failures.js";
 import { countOf, formatAge, formatBytes, parseDuration } from "../format.js";
-import { type CommandStore, withReadOnlyStore, withWritableStore } from "../store-access.js";
+import { type CommandStore, findLocation, withReadOnlyStore, withWritableStore } from "../store-access.js";
 import { color, fitText, outputGone, printJson, printLine, printNote, printTable, safeText } from "../terminal.js";
 
 interface RestoreOptions extends CommonOptions {
@@ -53,9 +55,25 @@ async function list(options: CommonOptions): Promise<number> {
   return withReadOnlyStore(options, async (store) => {
     const items = await readItems(store);
     if (options.json) printJson({ sessions: items });
-    else printItems(items, "The trash is empty.");
+    else printItems(items, `The trash is empty.${noteOfRollback(findLocation(options))}`);
     return 0;
   });
+}
+
+/** A legacy file has no trash: what was removed before a rollback stayed in the directory. */
+function noteOfRollback(given: string): string {
+  const location = parseStoreLocation(given);
+  if (location === undefined) return "";
+  const port = nodePort();
+  const parent = port.openRoot(location.parentPath);
+  try {
+    if (port.statName(parent, rollbackMarkerName(location.directoryName)) === undefined) return "";
+    const backup = readRollbackDetails(port, parent, location.directoryName)?.backupDirectory;
+    const name = safeText(backup ?? `${location.directoryName}.bak.<ms>`);
+    return ` The store was rolled back: what was removed before is in ${name}/trash.`;
+  } finally {
+    port.closeDirectory(parent);
+  }
 }
 
 async function restore(options: RestoreOptions, [idOrKey]: string[]): Promise<number> {
@@ -169,6 +187,7 @@ async function empty(options: EmptyOptions, ids: string[]): Promise<number> {
   const chosen = { removedBeforeMs, ...(ids.length > 0 ? { ids } : {}) };
   if (dryRun) return withReadOnlyStore(options, (store) => previewEmpty(store, chosen, json));
   return withWritableStore(options, async (store) => {
+    await requireInTrash(store, ids);
     const emptied = await store.emptyTrash(chosen);
     if (json) printJson({ emptied });
     else printLine(`${color.green("emptied")}: ${countOf(emptied, "removed session")} gone for good`);
@@ -181,6 +200,7 @@ async function previewEmpty(
   { ids, removedBeforeMs }: { ids?: string[]; removedBeforeMs: number },
   json = false,
 ): Promise<number> {
+  await requireInTrash(store, ids ?? []);
   const items = (await readItems(store)).filter(
     ({ id, removedMs }) => removedMs < removedBeforeMs && (ids === undefined || ids.includes(id)),
   );
@@ -190,6 +210,20 @@ async function previewEmpty(
     if (items.length > 0) printNote(`${countOf(items.length, "removed session")} would be gone for good.`);
   }
   return 0;
+}
+
+/** A mistyped id is an error: nothing goes, so that what was meant is not taken for gone. */
+async function requireInTrash(store: CommandStore, ids: readonly string[]): Promise<void> {
+  const unknown = new Set(ids);
+  if (unknown.size > 0) for await (const { id } of store.trash()) unknown.delete(id);
+  if (unknown.size === 0) return;
+  const shown = [...unknown].slice(0, 5).map(shortenKey).join(", ");
+  throw new SessionStoreError("not_found", `the trash holds no removed session with the id ${shown}`, {
+    operation: "empty the trash",
+    path: store.location,
+    onDisk: "Nothing was thrown away.",
+    nextStep: "See the ids: sessiondir trash list.",
+  });
 }
 
 /** An item without its entry, which may be large. */

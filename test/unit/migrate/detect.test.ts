@@ -123,6 +123,9 @@ test("a directory in OpenClaw's layout is ready to be imported, a foreign one wo
   });
   assert.equal(foreign.status, "ready_to_migrate");
   assert.match(foreign.warnings.join(), /renamed aside, untouched, to sessions\.d\.orphan/);
+  const alone = await detectIn((directory) => fs.mkdirSync(path.join(directory, "sessions.d")));
+  assert.equal(alone.status, "missing");
+  assert.match(alone.warnings.join(), /There is no legacy file\. A directory .* is left alone\.$/);
 });
 
 test("a store that was rolled back says so", async () => {
@@ -130,7 +133,7 @@ test("a store that was rolled back says so", async () => {
     fs.writeFileSync(legacyPath, '{"main":{}}');
     fs.writeFileSync(path.join(directory, "sessions.d.rolled-back"), "{}");
   });
-  assert.equal(found.status, "ready_to_migrate");
+  assert.equal(found.status, "rolled_back");
   assert.match(found.preview.join(), /Nothing would be changed, because the store was rolled back/);
   assert.match(found.warnings.join(), /rolled back to its legacy file on 20\d\d-.*--force/);
 });

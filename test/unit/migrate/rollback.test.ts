@@ -190,6 +190,12 @@ test("a full disk is found before anything is changed", async () => {
 test("options are checked, and a location that is no store is refused", async () => {
   await assert.rejects(rollbackStore("sessions.json", { dryrun: true } as never), { code: "invalid_option" });
   await assert.rejects(rollbackStore("sessions.txt"), { code: "invalid_option" });
+  for (const limits of [{ entryByte: 1 }, { entryBytes: -1 }, { entryBytes: "1" }]) {
+    await assert.rejects(rollbackStore("sessions.json", { limits } as never), {
+      code: "invalid_option",
+      message: /rollback/,
+    });
+  }
 });
 
 test("an open handle fails with store_fenced, on every way in, and says where the sessions are", async () => {
@@ -235,4 +241,19 @@ test("an open handle fails with store_fenced, on every way in, and says where th
   await machine.settle(reader.close());
   assert.deepEqual(machine.dump(), before, "closing a fenced store writes nothing");
   assert.deepEqual(process.openHandles(), []);
+});
+
+test("a dry run of a superuser on the store of somebody else says what the real run says, and changes nothing", async () => {
+  const machine = await machineToRollBack();
+  const before = machine.dump();
+  const results = [];
+  for (const dryRun of [true, false]) {
+    const port = machine.process(undefined, { userId: 0 });
+    results.push(await machine.settle(rollbackStore(legacyPath, { port, dryRun })));
+    if (dryRun) assert.deepEqual(machine.dump(), before);
+  }
+  for (const { outcome, error } of results) {
+    assert.deepEqual([outcome, error?.code], ["failed", "unsafe_path"]);
+    assert.match(error?.message ?? "", /belongs to user 1000; run as that user/);
+  }
 });
