@@ -16,6 +16,8 @@ import {
   openStore,
   readEntry,
   readEntryFile,
+  remove,
+  request,
   segmentPath,
   start,
   storePath,
@@ -159,6 +161,40 @@ for (const madeAnew of [false, true]) {
     assert.deepEqual(seen, [madeAnew ? { value: "new" } : undefined]);
   });
 }
+
+// Fails when `checkJournaledSessions` takes the first look for the last word.
+test("P5: a check beside writers calls no session damaged whose entry file goes just before it is read", async () => {
+  const machine = await makeMachine();
+  const writer = await start(machine, "writer");
+  await commitPut(machine, writer, "a", "old");
+  await machine.settle(writer.backend.checkpoint());
+  await commitPatch(machine, writer, "a", "field", 1);
+  writer.process.kill();
+  const later = machine.fork();
+  const remover = await start(later, "remover");
+  await later.settle(remover.backend.commit(request([remove("a")])));
+  await later.settle(remover.backend.checkpoint());
+  const path = `${storePath}/entries/${entryFileName("a")}`;
+  assert.ok(!later.exists(path));
+
+  const reader = await start(machine, "reader", { readOnly: true });
+  reader.port.before = (call) => {
+    if (call.method !== "open" || call.path !== path || !machine.exists(path)) return;
+    for (const [file, text] of Object.entries(later.dump())) {
+      if (file.includes("/journal/") && !file.endsWith("/")) machine.writeFile(file, text);
+    }
+    machine.writeFile(`${storePath}/state.json`, later.readText(`${storePath}/state.json`));
+    machine.unlink(path);
+  };
+  const findings: string[] = [];
+  await machine.settle(
+    (async () => {
+      for await (const { code, message } of reader.backend.check()) findings.push(`${code}: ${message}`);
+    })(),
+  );
+  assert.ok(!machine.exists(path));
+  assert.deepEqual(findings, []);
+});
 
 function resealed(text: string): string {
   return sealDocument({ ...JSON.parse(text), checksum: "00000000" });

@@ -186,7 +186,7 @@ function* checkJournalEnd(view: View): Generator<Finding> {
 function* checkJournaledSessions(view: View): Generator<Finding> {
   const keys = new Set(view.segments.flatMap((segment) => [...segment.overlay.changes.keys()]));
   for (const key of keys) {
-    const finding = catchDamage(key, undefined, () => view.read(key));
+    const finding = catchDamage(key, undefined, () => view.readJudged(key));
     if (finding) yield finding;
   }
 }
