@@ -11,6 +11,7 @@ import type { OpenOptions, SessionStore } from "../../src/api.js";
 import { repairStore } from "../../src/backends/directory/repair.js";
 import { SessionStoreError } from "../../src/errors.js";
 import type { Port } from "../../src/fs/port.js";
+import { detectOnPort } from "../../src/migrate/detect.js";
 import { migrateStore } from "../../src/migrate/migrate.js";
 import { rollbackStore } from "../../src/migrate/rollback.js";
 import { openBackend } from "../../src/open-backend.js";
@@ -306,6 +307,13 @@ const programs: Operation[] = [
     name: "take over",
     prepare: legacyFile,
     program: openAndClose({ migrate: "auto" }, legacyPath),
+    changes: false,
+  },
+  {
+    ...fromLegacy,
+    name: "detectSessionStore",
+    prepare: legacyFile,
+    program: async (port) => detectOnPort(port, legacyPath),
     changes: false,
   },
   {
