@@ -116,6 +116,23 @@ test("repair --accept of a session that is not damaged says so, and exits with 1
   }
 });
 
+test("repair --accept adopts the hand edit of what only a gateway's file could hold: a long key, a deep entry", (context) => {
+  const directory = temporaryDirectory(context);
+  const store = path.join(directory, "sessions.json");
+  const key = `agent:main:${"k".repeat(600)}`;
+  let deep: object = { label: "before" };
+  for (let level = 0; level < 100; level += 1) deep = { deep };
+  writeFileSync(store, JSON.stringify({ [key]: { sessionId: "k", updatedAt: 1, deep } }));
+  assert.equal(runCommand(["migrate", "--store", store]).status, 0);
+  const entries = path.join(directory, "sessions.d", "entries");
+  const [name] = readdirSync(entries).filter((found) => found.startsWith("session-"));
+  const file = path.join(entries, name!);
+  writeFileSync(file, readFileSync(file, "utf8").replace("before", "after"));
+  const { status, stdout } = runCommand(["repair", "--accept", key, "--store", store]);
+  assert.equal(status, 0, stdout);
+  assert.match(runCommand(["get", key, "--store", store]).stdout, /"label": "after"/);
+});
+
 test("repair of a healthy store says that there is nothing to do", (context) => {
   const store = path.join(temporaryDirectory(context), "sessions.json");
   writeFileSync(store, legacy);

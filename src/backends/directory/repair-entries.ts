@@ -10,7 +10,7 @@ import { SessionStoreError, shortenKey } from "../../errors.js";
 import { openChecked, readWhole } from "../../fs/checked-file.js";
 import type { Directory, DirectoryEntry } from "../../fs/port.js";
 import { mayBeIntact } from "../../fs/refusal.js";
-import { defaultLimits, fixedLimits } from "../../limits.js";
+import { defaultLimits, fixedLimits, limitCaps } from "../../limits.js";
 import { privatizeEntry } from "../../sessions/entry-value.js";
 import { parseGenerations } from "../../sessions/generations.js";
 import { applyPatch } from "../../sessions/patch.js";
@@ -234,8 +234,8 @@ function readUnchecked(files: StoreFiles, damaged: DamagedFile): (RepairedState 
     const value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as Record<string, unknown>;
     if (typeof value.sessionKey !== "string") return undefined;
     const entry = privatizeEntry(value.entry, {
-      nestingLevels: defaultLimits.nestingLevels,
-      entryBytes: defaultLimits.entryBytes,
+      nestingLevels: limitCaps.nestingLevels,
+      entryBytes: limitCaps.entryBytes,
     });
     return { key: value.sessionKey, entry, generations: parseGenerations(value.generations) };
   } catch {

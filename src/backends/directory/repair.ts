@@ -9,7 +9,7 @@ import { fromSystemError, SessionStoreError } from "../../errors.js";
 import { openRealDirectory } from "../../fs/checked-file.js";
 import { nodePort } from "../../fs/node-port.js";
 import { type Directory, hasCode, type Port } from "../../fs/port.js";
-import { defaultLimits, fixedLimits } from "../../limits.js";
+import { defaultLimits, fixedLimits, limitCaps } from "../../limits.js";
 import { normalizeKey } from "../../sessions/keys.js";
 import { checkStore } from "./check.js";
 import { lockNames, parseStoreLocation, rollbackMarkerName, type StoreLocation } from "./layout.js";
@@ -99,7 +99,7 @@ export async function repairStore(location: string, options: RepairOptions = {})
 
 /** The keys to accept, normalised as the store does. */
 export function acceptedKeys(context: RepairContext, files: StoreFiles): Set<string> {
-  return new Set([...context.accept].map((key) => normalizeKey(key, files.manifest.keyRule, defaultLimits.keyBytes)));
+  return new Set([...context.accept].map((key) => normalizeKey(key, files.manifest.keyRule, limitCaps.keyBytes)));
 }
 
 /** Nobody else writes meanwhile: writers wait, and get a `lock_timeout` that names us. */

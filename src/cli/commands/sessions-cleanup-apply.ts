@@ -42,7 +42,11 @@ export async function apply(run: Run, target: SessionStoreTarget): Promise<Previ
   tellWarnings(run, storePath, reading, planned);
   if (!planned.wouldMutate) return unchanged(run, target, planned);
   const work = { run, target, reading, planned, referencedFiles };
-  if (planned.removals.size === 0) return carryOut(work, undefined, { versions: new Map() });
+  if (planned.removals.size === 0) {
+    // A session that came since has a transcript that is no orphan.
+    const now = await readOnly(run, target);
+    return carryOut({ ...work, ...now }, undefined, { versions: new Map() });
+  }
   if (parseStoreLocation(storePath) === undefined) throw staysSingleFile(storePath);
   return applyToFile(work);
 }
