@@ -240,3 +240,24 @@ test("the depth of a sub-agent is found in a file that is JSON5", async (context
     3,
   );
 });
+
+test("somebody's own directory at the store's place stays where it is, and no store is said to have been taken over", async (context) => {
+  const { folder, logged } = makePlace(context);
+  const storePath = path.join(folder, "conf.json");
+  mkdirSync(path.join(folder, "conf.d"), { mode: 0o700 });
+  writeFileSync(path.join(folder, "conf.d", "site.conf"), "listen 80");
+  assert.deepEqual({ ...loadSessionStore(storePath) }, {});
+  await assert.rejects(saveSessionStore(storePath, { [key]: entry("a") }), { code: "store_missing" });
+  assert.deepEqual(readdirSync(path.join(folder, "conf.d")), ["site.conf"]);
+  assert.doesNotMatch(JSON.stringify(logged), /taken over/);
+  assert.match(JSON.stringify(logged), /is no session store/);
+
+  // With a file of sessions its place is needed; until the first write the file is read as it is.
+  writeFileSync(storePath, JSON.stringify({ [key]: entry("b") }));
+  assert.equal(loadSessionStore(storePath)[key]?.sessionId, "b");
+  await updateSessionStore(storePath, (store) => {
+    store[key] = entry("c");
+  });
+  assert.equal(loadSessionStore(storePath)[key]?.sessionId, "c");
+  assert.equal(readdirSync(folder).filter((name) => name.startsWith("conf.d.orphan.")).length, 1);
+});
