@@ -116,6 +116,17 @@ test("archives that are past their time go in enforce mode, also when no session
   assert.ok(existsSync(path.join(case_.folder, backup)));
 });
 
+test("what goes by its age makes room before the budget looks: it is named once, and no session goes for it", async (context) => {
+  const case_ = await makeStore(context, { main: { sessionId: "one", updatedAt: Date.now() } });
+  const archive = "x.jsonl.deleted.2020-01-01T00-00-00.000Z";
+  writeFileSync(path.join(case_.folder, archive), "t".repeat(50_000));
+  const planned = await planFor(case_, { maxDiskBytes: 20_000 });
+  const { archives, files, diskBudget, removals } = planned.plan;
+  assert.deepEqual([archives.map(({ name }) => name), files, removals.size], [[archive], [], 0]);
+  assert.equal(diskBudget?.overBudget, false);
+  assert.equal((await applyCleanup(planned)).files.length, 1);
+});
+
 test("the session at work is in no plan, whatever the reason and however its key is spelt", async (context) => {
   const case_ = await makeStore(context, {
     "agent:main:main": { sessionId: "none", updatedAt: old() - dayMs },
