@@ -56,6 +56,22 @@ export const repairMutants = [
     suite: repairs,
   },
   {
+    name: "store-files: quarantine/ is on the disk before anything moves into it",
+    file: "src/backends/directory/store-files.ts",
+    find: "this.port.closeDirectory(this.openOrMakePart(layout.quarantineName)); await this.port.syncDirectory(this.store);",
+    replace: "this.port.closeDirectory(this.openOrMakePart(layout.quarantineName));",
+    suite: "test/protocol/upkeep-crashes.test.ts",
+    test: "a spoilt entry",
+  },
+  {
+    name: "repair-manifest: quarantine/ is on the disk before the manifest moves into it",
+    file: "src/backends/directory/repair-manifest.ts",
+    find: "await port.syncDirectory(store); const unique =",
+    replace: "const unique =",
+    suite: "test/protocol/upkeep-crashes.test.ts",
+    test: "a spoilt manifest",
+  },
+  {
     name: "repair-entries: the damaged original is kept",
     file: repairEntries,
     find: "if (!(await files.quarantineCopy(damaged.directory, damaged.name))) files.quarantineMove(damaged.directory, damaged.name);",

@@ -8,6 +8,8 @@ import { tryServices } from "../hostile/support/services.js";
 import { withPlace } from "../process/support/temporary-store.js";
 
 const files = 100_000;
+/** A journal is listed whole whenever a store is opened; beyond 65,536 names that is refused. */
+const refused = { "reader open": "limit_exceeded", "writer open": "limit_exceeded", repair: "limit_exceeded" };
 
 export async function runJunkFiles(): Promise<void> {
   for (const directory of junkDirectories) {
@@ -24,7 +26,7 @@ export async function runJunkFiles(): Promise<void> {
       console.log(
         `junk-files: ${directory || "the store"}: made in ${filledS} s, used in ${tookS} s, ${JSON.stringify(answers)}`,
       );
-      assert.deepEqual(answers, {});
+      assert.deepEqual(answers, directory === "journal" ? refused : {});
       const left = new Set(fs.readdirSync(path.join(place.directory, directory)));
       assert.ok(names.every((name) => left.has(name)));
     });

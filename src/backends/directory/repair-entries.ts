@@ -167,6 +167,7 @@ async function repairFile(
     return;
   }
   if (!context.dryRun) {
+    await files.makeQuarantine();
     files.quarantineMove(damaged.directory, damaged.name);
     await context.port.syncDirectory(damaged.directory);
   }
@@ -204,6 +205,7 @@ async function putAgain(
   reason: string,
 ): Promise<void> {
   const { port } = files;
+  await files.makeQuarantine();
   if (!(await files.quarantineCopy(damaged.directory, damaged.name)))
     files.quarantineMove(damaged.directory, damaged.name);
   const record = writer.appendCommit({

@@ -85,6 +85,7 @@ async function beginNewJournal(files: StoreFiles, last: CommitStamp): Promise<vo
 
 /** Kept durably, then unlinked: a writer that still has it open must notice (P20), not go on in the copy. */
 async function setAside(files: StoreFiles, name: string): Promise<void> {
+  await files.makeQuarantine();
   if (await files.quarantineCopy(files.journal, name)) files.port.unlink(files.journal, name);
   else files.quarantineMove(files.journal, name);
 }

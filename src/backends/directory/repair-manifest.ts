@@ -86,6 +86,8 @@ async function keepOld(context: RepairContext, store: Directory): Promise<void> 
     port.makeDirectory(store, layout.quarantineName, layout.directoryMode);
   const quarantine = port.openDirectory(store, layout.quarantineName);
   try {
+    // A power cut would take a new quarantine/ away, with what was moved into it.
+    await port.syncDirectory(store);
     const unique = Buffer.from(port.randomBytes(4)).toString("hex");
     port.rename(
       store,

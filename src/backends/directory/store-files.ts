@@ -232,6 +232,12 @@ export class StoreFiles {
     return true;
   }
 
+  /** Before `quarantineMove`: if quarantine/ is not on the disk, a power cut takes away what was moved into it. */
+  async makeQuarantine(): Promise<void> {
+    this.port.closeDirectory(this.openOrMakePart(layout.quarantineName));
+    await this.port.syncDirectory(this.store);
+  }
+
   /** Moves whatever lies there - also what may not be opened - into quarantine/. Nothing is ever deleted. */
   quarantineMove(directory: Directory, name: string): void {
     const quarantine = this.openOrMakePart(layout.quarantineName);

@@ -82,15 +82,17 @@ export class StateWriter {
     const place = this.files.entries.makePlace(key);
     if (replacesDamaged && !(await this.files.quarantineCopy(place.directory, place.name))) {
       // Not a file we may read - a link, a FIFO, another session's entry. Moving it away keeps it and frees its name.
+      await this.files.makeQuarantine();
       this.files.quarantineMove(place.directory, place.name);
     }
     await this.replace(place.directory, place.name, formatEntryFile(key, state, state.entry, state.generations));
     return place.directory;
   }
 
-  private unlinkEntry(key: string, removesDamaged: boolean): Directory | undefined {
+  private async unlinkEntry(key: string, removesDamaged: boolean): Promise<Directory | undefined> {
     const place = this.files.entries.findPlace(key);
     if (place === undefined) return undefined;
+    if (removesDamaged) await this.files.makeQuarantine();
     try {
       // What is damaged is kept, whatever it is; and a directory could not be unlinked at all (P16).
       if (removesDamaged) this.files.quarantineMove(place.directory, place.name);
