@@ -1,6 +1,6 @@
 /**
- * Fuzzed files beside a store: the versions of the json backend, the marker of a rollback, directories in OpenClaw's
- * layout, bundles and backups. Each is made honestly, spoilt, and used. Promised: what the sessions are does not depend on
+ * Fuzzed files beside a store and derived ones in it: the versions of the json backend, the marker of a rollback, the
+ * index of lists, directories in OpenClaw's layout, bundles and backups. Each is made honestly, spoilt, and used. Promised: what the sessions are does not depend on
  * a derived file; what carries hashes is taken whole or refused; nobody's file is removed; errors are typed.
  *
  * Every input follows from its seed: `spoilSideFile(4711)` does it again.
@@ -13,6 +13,8 @@ import { rollbackStore } from "../../src/migrate/rollback.js";
 import { createBackup, verifyBackup } from "../../src/transfer/backup.js";
 import { exportSessions } from "../../src/transfer/export.js";
 import { importSessions } from "../../src/transfer/import.js";
+import { assertListsEqualScan } from "../protocol/list-checks.js";
+import { makeMachine, openStore } from "../protocol/simulated-store.js";
 import { SimulatedMachine } from "../sim/machine.js";
 import { SeededRandom } from "../sim/random.js";
 import { livePath, machineWith, openJson, put, request, textOf, versionsPath } from "../unit/json/support.js";
@@ -46,12 +48,13 @@ const kinds: Readonly<Record<string, (random: SeededRandom) => Promise<boolean>>
   "a directory in OpenClaw's layout": spoilOpenClawDirectory,
   "a bundle": spoilBundle,
   "a backup": spoilBackup,
+  "the index of lists": spoilIndex,
 };
 
-/** Throws when something is not as promised. */
-export async function spoilSideFile(seed: number): Promise<SideOutcome> {
+/** Throws when something is not as promised. The kind follows from the seed, too, when it is not given. */
+export async function spoilSideFile(seed: number, given?: string): Promise<SideOutcome> {
   const names = Object.keys(kinds);
-  const kind = names[seed % names.length] as string;
+  const kind = given ?? (names[seed % names.length] as string);
   try {
     return { kind, refused: await (kinds[kind] as (typeof kinds)[string])(new SeededRandom(seed)) };
   } catch (error) {
@@ -203,6 +206,50 @@ async function spoilBackup(random: SeededRandom): Promise<boolean> {
   const result = await attempt(machine, (port) => verifyBackup(path, { port }));
   assert.equal(result === undefined, isSpoilt, "what was changed is refused, what was not is taken");
   return isSpoilt;
+}
+
+/** Lists are what a scan tells, for a reader and for a writer, who may build the index anew. */
+async function spoilIndex(random: SeededRandom): Promise<boolean> {
+  indexed ??= await machineWithIndex();
+  const machine = indexed.fork();
+  const files = Object.keys(machine.dump()).filter((path) => /\/summary-index\/[^/]+$/.test(path));
+  for (let left = 1 + random.below(2); left > 0; left -= 1) spoil(machine, random.pick(files), random);
+  for (const readOnly of [true, false]) {
+    const found = await attempt(machine, async (port) => {
+      const backend = await openStore(port, { readOnly });
+      try {
+        await assertListsEqualScan(backend, "a spoilt index", [{ limit: 7 }, { order: "key", limit: 60 }]);
+        if (!readOnly) await backend.commit(request([put("k3", { updatedAt: 900 })]));
+        await backend.checkpoint();
+        await assertListsEqualScan(backend, "the index after it", [{ limit: 3 }]);
+        return true;
+      } finally {
+        await backend.close();
+      }
+    });
+    assert.ok(found, "an index is no reason to refuse anything");
+  }
+  return false;
+}
+
+let indexed: SimulatedMachine | undefined;
+
+/** A run of many sessions, and a small one of the checkpoint after it. */
+async function machineWithIndex(): Promise<SimulatedMachine> {
+  const machine = await makeMachine();
+  await mustReturn(machine, async (port) => {
+    const backend = await openStore(port);
+    const sessions = Array.from({ length: 60 }, (_, n) => put(`k${n}`, { updatedAt: n, label: `é ${n}` }));
+    await backend.commit(request(sessions));
+    await backend.checkpoint();
+    await backend.list({ limit: 1 });
+    await backend.commit(request([put("k1", { updatedAt: 100 }), put("new", { updatedAt: 101 })]));
+    await backend.checkpoint();
+    await backend.close();
+  });
+  const files = Object.keys(machine.dump()).filter((path) => path.includes("/summary-index/"));
+  assert.ok(files.length > 2, `${files.join()}`);
+  return machine.fork();
 }
 
 let template: SimulatedMachine | undefined;

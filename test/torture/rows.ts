@@ -70,7 +70,7 @@ const allRows: readonly Row[] = [
   {
     name: "side-files",
     faults: "F13",
-    about: "spoilt versions files, rollback markers, foreign directories, bundles and backups",
+    about: "spoilt versions files, rollback markers, indexes of lists, foreign directories, bundles and backups",
     share: 0.6,
     run: async (seed) => (await import("./every-place.js")).runSideFilesCase(seed),
   },
