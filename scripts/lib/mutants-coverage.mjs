@@ -7,20 +7,24 @@
 
 import { findOnce } from "./mutants-workshop.mjs";
 
+const checksum = String.raw`\.(?:checksum|sha256|record)\b`;
+const limit = String.raw`(?:[\w#]+\.)*(?:(?:[lL]imits|[cC]aps)\.\w+|#?\w*(?:[bB]ytes|[lL]evels|[lL]imit|[gG]enerations|[fF]iles)Max)\b`;
+
 const kinds = [
   { kind: "sync", pattern: /\.(?:syncFile|syncDirectory|fsync|fdatasync|fsyncSync|fdatasyncSync)\(/g },
   { kind: "lock", pattern: /\.(?:tryLock|tryExclusive\w*|tryShared\w*)\(/g },
   {
     kind: "checksum",
-    pattern:
-      /\b(?:checksumOf|crc32|sha256Of)\((?:[^()]|\([^()]*\))*\)\s*[!=]==|[!=]==\s*(?:checksumOf|crc32|sha256Of)\(|\bdocumentIsIntact\(|\.(?:checksum|sha256|record)\s*[!=]==|[!=]==\s*[\w.#]+\.(?:checksum|sha256|record)\b/g,
+    pattern: new RegExp(
+      String.raw`\b(?:checksumOf|crc32)\((?:[^()]|\([^()]*\))*\)\s*[!=]==|[!=]==\s*(?:checksumOf|crc32)\(|\bdocumentIsIntact\(|${checksum}\s*[!=]==(?! ")|[!=]==\s*[\w.#]+${checksum}`,
+      "g",
+    ),
   },
   {
     kind: "limit",
-    pattern:
-      /(?:<|>)=?\s*(?:[\w#]+\.)*(?:[lL]imits|[cC]aps)\.\w+|\b[lL]imits\.\w+\s*[<>]|(?:<|>)=?\s*[\w.#]*Max\b|\w+Max\b\s*(?:<|>)|\b(?:readWhole|readStableFile)\(/g,
+    pattern: new RegExp(String.raw`[<>]=?\s*${limit}|(?<![\w.#])${limit}\s*[<>]|\b(?:readWhole|readStableFile)\(`, "g"),
   },
-  { kind: "refusal", pattern: /"limit_exceeded",/g },
+  { kind: "refusal", pattern: /(?<=SessionStoreError\(|code: )"limit_exceeded"/g },
 ];
 
 /** Each place of one compiled file that nothing covers, as { kind, line }. */

@@ -66,6 +66,14 @@ export const openclawMutants = [
     test: "transcript that is moved",
   },
   {
+    name: "openclaw unreadable-file: legacyFileBytes",
+    file: unreadableFile,
+    find: "readStableFile(port, folder, legacyName, gatewayLimits.legacyFileBytes)",
+    replace: "readStableFile(port, folder, legacyName, Number.MAX_SAFE_INTEGER)",
+    suite: paths,
+    test: "larger than any",
+  },
+  {
     name: "openclaw unreadable-file: its new name is synced",
     file: unreadableFile,
     find: "await port.syncDirectory(folder);",

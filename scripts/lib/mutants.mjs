@@ -17,6 +17,7 @@ import { journalMutants } from "./mutants-journal.mjs";
 import { jsonMutants } from "./mutants-json.mjs";
 import { limitMutants } from "./mutants-limits.mjs";
 import { openclawMutants } from "./mutants-openclaw.mjs";
+import { placeMutants } from "./mutants-places.mjs";
 import { postgresMutants } from "./mutants-postgres.mjs";
 import { readMutants } from "./mutants-read.mjs";
 import { repairMutants } from "./mutants-repair.mjs";
@@ -40,6 +41,7 @@ export function allMutants() {
     ...indexMutants,
     ...jsonMutants,
     ...openclawMutants,
+    ...placeMutants,
     ...postgresMutants,
   ];
 }

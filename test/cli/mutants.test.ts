@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import test from "node:test";
@@ -20,6 +20,20 @@ interface Mutant {
   readonly test?: string;
   readonly hangs?: true;
   readonly argument?: string;
+}
+
+interface Exception {
+  readonly file: string;
+  readonly find: string;
+  readonly reason: string;
+}
+
+interface Coverage {
+  readonly findUncovered: (
+    text: string,
+    mutants: readonly { readonly find: string }[],
+    exceptions: readonly Exception[],
+  ) => readonly { readonly kind: string; readonly line: string }[];
 }
 
 interface Judgement {
@@ -38,6 +52,8 @@ interface Tools {
 
 const scripts = path.join(projectRoot, "scripts", "lib");
 const { allMutants } = (await importScript("mutants.mjs")) as { allMutants: () => readonly Mutant[] };
+const { findUncovered } = (await importScript("mutants-coverage.mjs")) as Coverage;
+const { exceptions } = (await importScript("mutants-exceptions.mjs")) as { exceptions: readonly Exception[] };
 const { mutate, Workshop } = (await importScript("mutants-workshop.mjs")) as Tools;
 /** What this file was compiled with. */
 const build = path.resolve(import.meta.dirname, "..", "..");
@@ -70,6 +86,75 @@ test("the text of every mutant is in its file exactly once, its suites exist, an
     [],
   );
   assert.ok(mutants.length > 400, `${mutants.length} mutants`);
+});
+
+test("every sync, lock, comparison of checksums, limit and refusal of src lies under a mutant, or under an exception with a reason", () => {
+  const mutants = allMutants();
+  const problems: string[] = [];
+  let places = 0;
+  for (const name of readdirSync(path.join(build, "src"), { recursive: true, encoding: "utf8" })) {
+    if (!name.endsWith(".js")) continue;
+    const file = `src/${name.replaceAll(path.sep, "/").replace(/\.js$/, ".ts")}`;
+    const text = readFileSync(path.join(build, "src", name), "utf8");
+    const own = mutants.filter((mutant) => mutant.file === file);
+    const excepted = exceptions.filter((exception) => exception.file === file);
+    for (const { kind, line } of findUncovered(text, own, excepted))
+      problems.push(`${file}: no mutant of this ${kind}: ${line}`);
+    places += findUncovered(text, [], []).length;
+    for (const [index, { find, reason }] of excepted.entries()) {
+      if (reason.length < 15) problems.push(`${file}: an exception says no reason: ${find}`);
+      if (
+        findUncovered(text, own, excepted.toSpliced(index, 1)).length === 0 ||
+        mutate(text, { find } as Mutant) === undefined
+      )
+        problems.push(`${file}: an exception covers nothing: ${find}`);
+    }
+  }
+  for (const { file } of exceptions) {
+    if (!existsSync(path.join(projectRoot, file))) problems.push(`an exception is in ${file}, which is not there`);
+  }
+  assert.deepEqual(problems, []);
+  assert.ok(places > 180, `only ${places} places were found`);
+});
+
+const guarded = `
+export async function save(port, directory, bytes, limits) {
+    if (bytes.length > limits.entryBytes)
+        throw tooLarge();
+    if (checksumOf(bytes) !== bytes.sum || !documentIsIntact(bytes))
+        return;
+    while (!port.tryLock(directory, "exclusive"))
+        await port.sleep(1);
+    await port.syncDirectory(directory);
+    // A comment about port.syncDirectory(directory) is none.
+}
+function tooLarge() {
+    return new SessionStoreError("limit_exceeded", "too large");
+}
+`;
+
+test("a place that no mutant overlaps is found, whatever kind it is, and a refusal by what leads to it", () => {
+  const kindsWith = (...finds: string[]) =>
+    findUncovered(
+      guarded,
+      finds.map((find) => ({ find })),
+      [],
+    ).map(({ kind }) => kind);
+  assert.deepEqual(kindsWith(), ["sync", "lock", "checksum", "checksum", "limit", "refusal"]);
+  assert.deepEqual(kindsWith("await port.syncDirectory(directory); //"), [
+    "lock",
+    "checksum",
+    "checksum",
+    "limit",
+    "refusal",
+  ]);
+  assert.deepEqual(kindsWith("if (bytes.length > limits.entryBytes) throw tooLarge();"), [
+    "sync",
+    "lock",
+    "checksum",
+    "checksum",
+  ]);
+  assert.deepEqual(kindsWith("export async function", "a text that is not there"), kindsWith());
 });
 
 test("white space stands for any white space, and everything else for itself", () => {

@@ -407,3 +407,15 @@ test("P17: where two names fall together, the session that came second does not 
   assert.ok([...filesIn(machine, "quarantine").values()].some((text) => text.includes('"right"')));
   await commitPatch(machine, store, left, "field", 1);
 });
+
+// Fails without the age in the look for segments that are due: then a store that is never idle is never written out.
+test("a segment is written out when it is segmentAgeMs old, also where somebody commits all the time", async () => {
+  const machine = await makeMachine();
+  const store = await start(machine, "busy", { limits: { segmentAgeMs: 10_000 } });
+  for (let n = 0; n < 12; n += 1) {
+    await commitPut(machine, store, "a", n);
+    await machine.advance(2_000);
+  }
+  assert.ok(readEntryFile(machine, "a") !== undefined, "24 seconds of commits, and none is in an entry file");
+  await machine.settle(store.backend.close());
+});

@@ -260,3 +260,104 @@ test("an entry file with a hard link elsewhere is left also where the journal st
   assert.equal(machine.readText(pathOfA), before);
   assert.equal(report.findingsAfter, 1);
 });
+
+// --- what is on the disk when a repair ends -----------------------------------------------------------------------------
+
+// Fails without the sync of the directory that a damaged file leaves, and without the one of the store before it moves:
+// quarantine/ was made just now, and a power cut that takes it back takes what lies in it.
+test("a file that repair moved to quarantine/ is there after a power cut, and not in entries/ any more", async () => {
+  const machine = await checkpointed();
+  machine.writeFile(`${storePath}/entries/${entryFileName("a")}`, "nothing that anybody could read");
+  const { actions } = await repair(machine);
+  assert.deepEqual(
+    actions.map(({ code }) => code),
+    ["file_quarantined"],
+  );
+  for (const image of machine.powerLossImages(30)) {
+    assert.ok(!filesIn(image, "entries").has(entryFileName("a")));
+    assert.deepEqual([...filesIn(image, "quarantine").values()], ["nothing that anybody could read"]);
+    assert.deepEqual(await readStore(image), { b: { value: "b" }, c: { value: "c" } });
+  }
+});
+
+// Fails without the sync of the segment at the end of `repairEntries`.
+test("a session that repair leaves to the journal is on the disk, although its writer had not synced it", async () => {
+  const machine = await checkpointed();
+  const store = await start(machine, "store", { durability: "interval" });
+  store.port.before = ({ method }) => (method.startsWith("sync") ? new Promise(() => {}) : undefined);
+  for (let n = 0; n < 6; n += 1) await commitPut(machine, store, "a", n);
+  store.process.kill();
+  const vandal = machine.process("vandal");
+  vandal.truncate(vandal.open(vandal.openRoot(`${storePath}/entries`), entryFileName("a"), "append"), 20);
+  const { actions } = await repair(machine);
+  assert.deepEqual(
+    actions.map(({ code }) => code),
+    ["entry_in_journal"],
+  );
+  assert.deepEqual((await readStore(loseEverythingPending(machine))).a, { value: 5 });
+});
+
+// Fails without the sync of quarantine/ in `keepOld`: where a name does not move in one step, the manifest would be nowhere.
+test("the old manifest has its new name on the disk before another one takes its place", async () => {
+  const machine = await checkpointed();
+  machine.writeFile(manifestPath, "{");
+  const port = new HookedPort(machine.process("repair"));
+  const calls: string[] = [];
+  let images = 0;
+  port.before = ({ method, path }) => {
+    if (method === "rename" || method === "syncDirectory") calls.push(`${method} ${path.slice(storePath.length)}`);
+    for (const image of machine.powerLossImages(20)) {
+      images += 1;
+      const kept = [
+        ...filesIn(image, "quarantine").values(),
+        image.exists(manifestPath) && image.readText(manifestPath),
+      ];
+      assert.ok(kept.includes("{"), `${method} ${path}: the old manifest is nowhere`);
+    }
+  };
+  await machine.settle(repairStore("/home/agent/sessions.d", { port }));
+  assert.ok(images > 50, `${images} images`);
+  const moved = calls.findIndex((call) => call.startsWith("rename"));
+  assert.equal(calls[moved + 1], "syncDirectory /quarantine", calls.join("\n"));
+  assert.deepEqual([...filesIn(loseEverythingPending(machine), "quarantine").values()], ["{"]);
+});
+
+// Fails without the sync of journal/ in `deriveFrom`.
+test("a manifest that was rebuilt is never on the disk without the segment that it begins with", async () => {
+  const machine = await checkpointed();
+  for (const name of filesIn(machine, "journal").keys()) machine.unlink(`${storePath}/journal/${name}`);
+  machine.unlink(manifestPath);
+  const port = new HookedPort(machine.process("repair"));
+  let images = 0;
+  port.before = () => {
+    for (const image of machine.powerLossImages(20)) {
+      if (!image.exists(manifestPath)) continue;
+      images += 1;
+      assert.ok(filesIn(image, "journal").size > 0);
+    }
+  };
+  await machine.settle(repairStore("/home/agent/sessions.d", { port }));
+  assert.ok(images > 5, `${images} images`);
+});
+
+test("segments that were set aside are out of the journal on the disk too", async () => {
+  const machine = await brokenJournal();
+  await repair(machine);
+  const names = [...filesIn(machine, "journal").keys()];
+  assert.deepEqual([...filesIn(loseEverythingPending(machine), "journal").keys()], names);
+});
+
+test("a file that is larger than any entry file is not read by repair, and stays as damaged as it is", async () => {
+  const machine = await checkpointed();
+  const path = `${storePath}/entries/${entryFileName("a")}`;
+  const text = machine.readText(path).replace('"value": "a"', '"value": "by hand"');
+  machine.writeFile(path, text);
+  const port = new HookedPort(machine.process("repair"));
+  const stat = port.stat.bind(port);
+  port.stat = (file) => {
+    const found = stat(file);
+    return file.displayPath.endsWith(entryFileName("a")) ? { ...found, sizeBytes: 512 * 1024 * 1024 } : found;
+  };
+  await machine.settle(repairStore("/home/agent/sessions.d", { port, accept: ["a"] }));
+  assert.notDeepEqual((await readStore(machine)).a, { value: "by hand" });
+});

@@ -17,6 +17,7 @@ import {
 } from "../../../src/openclaw/index.js";
 import { closeSessionStores } from "../../../src/openclaw/shared-handles.js";
 import { setUnreadableFileAside } from "../../../src/openclaw/unreadable-file.js";
+import { CountingPort } from "../../sim/counting-port.js";
 import { SimulatedMachine } from "../../sim/machine.js";
 import { makePlace } from "./store-support.js";
 
@@ -79,6 +80,26 @@ test("an unreadable file that is said to be set aside is at its new place after 
     assert.equal(image.readText(aside as string), "torn");
     assert.ok(!image.exists("/d/sessions.json"));
   }
+});
+
+test("a file that is larger than any a gateway reads is not set aside", {
+  skip: process.platform === "win32" && "skipped: needs posix paths",
+}, async () => {
+  const machine = new SimulatedMachine();
+  machine.makeDirectory("/d");
+  machine.writeFile("/d/sessions.json", "torn");
+  const port = new CountingPort(machine.process());
+  const stat = port.stat.bind(port);
+  const statName = port.statName.bind(port);
+  const large = { sizeBytes: 600 * 1024 * 1024 };
+  port.stat = (file) => ({ ...stat(file), ...large });
+  port.statName = (folder, name) => {
+    const found = statName(folder, name);
+    return found && { ...found, ...large };
+  };
+  const location = parseStoreLocation("/d/sessions.json") as StoreLocation;
+  assert.equal(await machine.settle(setUnreadableFileAside(port, location)), undefined);
+  assert.equal(machine.readText("/d/sessions.json"), "torn");
 });
 
 test("a callback of such a store that changes nothing writes nothing, and enforcing maintenance works", async (context) => {

@@ -146,3 +146,9 @@ function visit(value: unknown, see: (part: object) => void): void {
   see(value);
   for (const part of Object.values(value)) visit(part, see);
 }
+
+test("a value that holds one array very many times is refused before it is written out", () => {
+  let value: unknown = ["x".repeat(100)];
+  for (let level = 0; level < 16; level += 1) value = [value, value];
+  assert.throws(() => privatizeEntry({ value }, { nestingLevels: 64, entryBytes: 1_000 }), { code: "limit_exceeded" });
+});
