@@ -527,6 +527,7 @@ export declare class StoreFiles {
     quarantineDurably(name: string, bytes: Uint8Array): Promise<void>;
     private writeUnderFreeName;
     quarantineCopy(directory: Directory, name: string): Promise<boolean>;
+    makeQuarantine(): Promise<void>;
     quarantineMove(directory: Directory, name: string): void;
     listSegments(): number[];
     close(): void;
