@@ -60,7 +60,7 @@ class Life {
   readonly #possible = new Map<string, (string | undefined)[]>();
   /** Segments that were given up. */
   readonly #marked = new Set<string>();
-  /** Those whose states went on: their pages may go at any time, the mark with them. */
+  /** Those whose states went on in a segment that no sync has failed of: their pages may go, the mark with them. */
   readonly #carried = new Set<string>();
   #machine: SimulatedMachine;
   #processes: Process[] = [];
@@ -160,12 +160,16 @@ class Life {
       if (digits !== undefined) found.push({ path, first: Number(digits), text });
     }
     for (const { path, first, text } of found) {
-      const isCarried = found.some((later) => {
+      const carriers = found.filter((later) => {
         const suspectFrom = /^\{"carry":.*"suspectFrom":(\d+)/.exec(later.text)?.[1];
         return suspectFrom !== undefined && Number(suspectFrom) <= first && first < later.first;
       });
-      if (isCarried) this.#carried.add(path);
-      if (isCarried || text.includes('"seal":"suspect"')) this.#marked.add(path);
+      const isWhole = ({ path: carrier }: { path: string }) => {
+        const inode = this.#machine.inodeAt(carrier);
+        return inode.kind === "file" && !inode.hasLostWrites;
+      };
+      if (carriers.some(isWhole)) this.#carried.add(path);
+      if (carriers.length > 0 || text.includes('"seal":"suspect"')) this.#marked.add(path);
     }
     return this.#marked;
   }

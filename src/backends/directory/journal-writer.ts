@@ -115,12 +115,14 @@ export class JournalWriter {
       suspects.push(segment);
     }
     const common = this.common();
+    // One that is suspect and whose records are all lost may not be in this view any more.
+    const suspectFrom = Math.min(...suspects.map((segment) => segment.suspectFrom));
     this.append(
       view.current,
       encodeCarry({
         ...common,
         store: view.files.manifest.incarnation,
-        suspectFrom: (suspects.at(-1) as LiveSegment).first,
+        suspectFrom,
         lastVersion: view.last.version,
         lastRecord: view.last.record,
         states: this.statesOf(suspects),
@@ -129,6 +131,7 @@ export class JournalWriter {
       Number.POSITIVE_INFINITY,
     );
     view.current.firstRecordMs = common.timeMs;
+    view.current.suspectFrom = suspectFrom;
   }
 
   /** Taken from memory: what a file says whose sync has failed proves nothing. */

@@ -291,6 +291,7 @@ export class View {
     this.last = { version: record.lastVersion, record: record.lastRecord };
     segment.lastVersion = record.lastVersion;
     segment.firstRecordMs = record.timeMs;
+    segment.suspectFrom = record.suspectFrom;
     // It holds states of commits that this view never saw.
     if (!isAhead) return;
     this.onReset?.();

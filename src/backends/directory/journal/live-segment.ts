@@ -19,6 +19,8 @@ export interface LiveSegment {
   sealOffset: number | undefined;
   /** The time of its first commit or of its carried states, by their writer's clock. */
   firstRecordMs: number | undefined;
+  /** Where the segments begin whose states were carried into it; its own first version if it has none. */
+  suspectFrom: number;
   /** What this process has synced of it: bytes, and its name in the directory (P6). */
   syncedOffset: number;
   nameSynced: boolean;
@@ -45,6 +47,7 @@ export function newSegment(first: number, file: File): LiveSegment {
     seal: undefined,
     sealOffset: undefined,
     firstRecordMs: undefined,
+    suspectFrom: first,
     syncedOffset: 0,
     nameSynced: false,
     pins: 0,
