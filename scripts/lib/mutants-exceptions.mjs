@@ -79,6 +79,12 @@ export const exceptions = [
     reason: "chooses the words of an advice",
   },
 
+  {
+    file: "src/transfer/restore.ts",
+    find: 'return new SessionStoreError("limit_exceeded", `${count} of the sessions cannot be restored',
+    reason: "no comparison of its own: it tells what the writer of sessions refused (keyBytes, entryBytes)",
+  },
+
   // --- limits that are handed on ---------------------------------------------------------------------------------------
   { file: "src/fs/checked-file.ts", find: "return readWhole(port, file, bytesMax, sizeBytes);", reason: read },
   {

@@ -419,3 +419,19 @@ test("a segment is written out when it is segmentAgeMs old, also where somebody 
   assert.ok(readEntryFile(machine, "a") !== undefined, "24 seconds of commits, and none is in an entry file");
   await machine.settle(store.backend.close());
 });
+
+test("foreign files are told one by one up to a thousand, and the others as a number", async () => {
+  const machine = await makeMachine();
+  for (let n = 0; n < 1_030; n += 1) machine.writeFile(`${storePath}/foreign-${n}`, "");
+  const store = await start(machine, "store");
+  let findings = 0;
+  let last = "";
+  for await (const { code, message } of store.backend.check()) {
+    if (code !== "foreign_file") continue;
+    findings += 1;
+    last = message;
+  }
+  assert.equal(findings, 1_025);
+  assert.match(last, /^6 more files/);
+  await machine.settle(store.backend.close());
+});

@@ -372,6 +372,18 @@ test("repair drops the index, so that what it did to entry files shows in lists"
   await checkLists(image, "after a repair and a power cut");
 });
 
+test("an index is built under the checkpoint lock, and a list does without while somebody else has it", async () => {
+  const machine = await makeMachine();
+  const writer = await start(machine, "writer");
+  await machine.settle(writer.backend.commit(request(sessions(70, 0))));
+  await machine.settle(writer.backend.checkpoint());
+  const holder = machine.process("holder");
+  const lock = holder.open(holder.openRoot("/home/agent"), "sessions.d.checkpoint.lock", "lock");
+  assert.ok(holder.tryLock(lock, "exclusive"));
+  await machine.settle(assertListsEqualScan(writer.backend, "without an index"));
+  assert.deepEqual(indexFiles(writer.process), []);
+});
+
 test("two processes that list first build one index", async () => {
   const machine = await makeMachine();
   const [first, second] = [await start(machine, "first"), await start(machine, "second")];

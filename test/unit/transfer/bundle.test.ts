@@ -200,7 +200,7 @@ const hostile: Record<string, readonly string[]> = {
   "a mark of an inherited field": ['{"key":"a","entry":{},"relativePaths":["/entry/constructor/name"]}'],
   "generations that are no list": ['{"key":"a","entry":{},"generations":{}}'],
   "more generations than any session ever had": [
-    `{"key":"a","entry":{},"generations":[${Array(100_001).fill('{"sessionId":"x"}').join()}]}`,
+    `{"key":"a","entry":{},"generations":[${Array(100_001).fill('{"sessionId":"x","endedMs":1}').join()}]}`,
   ],
   "a generation without an id": ['{"key":"a","entry":{},"generations":[{"endedMs":1}]}'],
 };
