@@ -240,6 +240,7 @@ export interface LiveSegment {
     seal: SealReason | undefined;
     sealOffset: number | undefined;
     firstRecordMs: number | undefined;
+    suspectFrom: number;
     syncedOffset: number;
     nameSynced: boolean;
     pins: number;

@@ -138,11 +138,8 @@ const hidden: Record<string, { readonly part: string; readonly costs: Readonly<R
   "the manifest": { part: "state.json", costs: { open: "permission_denied" } },
   "journal/": { part: "journal", costs: { open: "permission_denied" } },
   "the current segment": { part: "journal/<newest>", costs: { open: "permission_denied" } },
-  // Kept for watchers only; but a checkpoint asks it for its age, to know whether it may go.
-  "a checkpointed segment": {
-    part: "journal/0000000000000001.jsonl",
-    costs: { checkpoint: "permission_denied" },
-  },
+  // Kept for watchers only.
+  "a checkpointed segment": { part: "journal/0000000000000001.jsonl", costs: {} },
   "entries/": { part: "entries", costs: { open: "permission_denied" } },
   "an entry file": { part: "entries/<victim>", costs: { get: "entry_damaged", patch: "entry_damaged" } },
   "trash/": { part: "trash", costs: { checkpoint: "permission_denied" } },

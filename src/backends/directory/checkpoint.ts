@@ -16,7 +16,7 @@ import type { Logger } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import { openChecked } from "../../fs/checked-file.js";
 import { Pace } from "../../fs/pace.js";
-import type { Directory, File } from "../../fs/port.js";
+import { type Directory, type File, hasCode } from "../../fs/port.js";
 import type { Limits } from "../../limits.js";
 import { StateWriter } from "./entries/state-writer.js";
 import type { JournalRecord } from "./journal/record.js";
@@ -234,12 +234,23 @@ export class Checkpointer {
     this.expiryLookMs = this.files.port.monotonicMs() + Math.max(ms, expiryLookMsMin);
   }
 
-  /** Where the seal is lost, the successor's first commit tells about the same time. */
+  /** Where the seal is lost, or may not be read, the successor's first commit tells about the same time. */
   private sealTimeMs(first: number, successor: number): number {
+    return this.lastRecordOf(first)?.timeMs ?? this.firstRecordOf(successor)?.timeMs ?? this.files.port.nowMs();
+  }
+
+  private lastRecordOf(first: number): JournalRecord | undefined {
     const { port, journal, owner } = this.files;
-    const file = openChecked(port, journal, layout.segmentName(first), "read", owner);
+    let file: File;
     try {
-      return readLastRecord(port, file)?.timeMs ?? this.firstRecordOf(successor)?.timeMs ?? port.nowMs();
+      file = openChecked(port, journal, layout.segmentName(first), "read", owner);
+    } catch (error) {
+      // Nobody needs it but watchers: it must not hold up what is committed now.
+      if (hasCode(error, "EACCES", "EPERM")) return undefined;
+      throw error;
+    }
+    try {
+      return readLastRecord(port, file);
     } finally {
       port.close(file);
     }

@@ -140,7 +140,8 @@ export class WritingParts {
       if (this.background) await this.background.catch(() => {});
       if (this.files.readManifest().checkpoint.version >= target) break;
       if ((await this.runCheckpointer()) === "done") {
-        // Unless a sync failed meanwhile: then what was to be written out went on in the segment behind (P11).
+        if (this.files.readManifest().checkpoint.version >= target) break;
+        // A sync failed meanwhile: what was to be written out went on in the segment behind (P11).
         if (!(await this.committer.rotate())) break;
       }
       if (this.port.monotonicMs() >= deadlineMs)
