@@ -58,6 +58,8 @@ class Life {
   /** Of each session as JSON: what a power loss leaves for sure, and what may have come after it. */
   readonly #durable = new Map<string, string | undefined>();
   readonly #possible = new Map<string, (string | undefined)[]>();
+  /** Segments of which a sync failed. */
+  readonly #failed = new Set<string>();
   /** Segments that were given up. */
   readonly #marked = new Set<string>();
   /** Those whose states went on in a segment that no sync has failed of: their pages may go, the mark with them. */
@@ -99,12 +101,13 @@ class Life {
     else if (draw < 0.58) await this.#drive(one, "checkpoint", () => one.backend.checkpoint());
     else if (draw < 0.68) await this.#sync(one, () => one.backend.sync());
     else if (draw < 0.74) await this.#close(one);
-    else if (draw < 0.8) this.#kill(one);
+    else if (draw < 0.8) await this.#kill(one);
     else if (draw < 0.92) await this.#advance(random.pick([1, 20, 600, 6_000, 20_000]));
     else await this.#cutPower();
   }
 
   async end(): Promise<void> {
+    if (!(await this.#everybodyKnows())) return;
     for (const { process } of this.#processes) process.kill();
     for (let drawn = 0; drawn < 2; drawn++) await this.#compare(this.#machine.powerLoss(this.#random), "a power loss");
     await this.#compare(this.#machine, "a crash of every process");
@@ -133,6 +136,7 @@ class Life {
     let failed: string | undefined;
     const hasFailed = (path: string) => {
       this.#figures.failedCalls += 1;
+      this.#failed.add(path);
       failed = path;
     };
     port.before = () => {
@@ -151,6 +155,14 @@ class Life {
       },
     });
     this.#note({ process }, `its sync ${failAt} fails ${lasts}, and it dies ${dyingIn} calls after the mark`);
+  }
+
+  /** Outside of the window: whoever was told of a failed sync has had the time to tell the others. */
+  async #everybodyKnows(): Promise<boolean> {
+    await this.#advance(50);
+    const marked = this.#findMarked();
+    const there = this.#machine.dump();
+    return [...this.#failed].every((path) => marked.has(path) || !(path in there));
   }
 
   #findMarked(): ReadonlySet<string> {
@@ -257,7 +269,8 @@ class Life {
     for (const key of keys) this.#setDurable(key, stateOf(seen.get(key)));
   }
 
-  #kill(one: Process): void {
+  async #kill(one: Process): Promise<void> {
+    if (!(await this.#everybodyKnows())) return;
     one.process.kill();
     this.#note(one, "is killed");
   }
@@ -279,12 +292,14 @@ class Life {
   }
 
   async #cutPower(): Promise<void> {
+    if (!(await this.#everybodyKnows())) return;
     const image = this.#machine.powerLoss(this.#random);
     this.log.push("the power is cut");
     await this.#compare(image.fork(), "a power loss");
     if (this.#random.chance(0.4)) return;
     this.#machine = image;
     this.#processes = [];
+    this.#failed.clear();
     this.#marked.clear();
     this.#carried.clear();
     await this.#start();
