@@ -228,6 +228,35 @@ test("opening a store, reading, updating, listing and watching read no table who
   });
 });
 
+test("who opens a store that another makes in a serializable transaction waits, and gets that one", {
+  skip,
+}, async () => {
+  await withDatabase(async (location, client) => {
+    const { database } = client;
+    await client.query(`ALTER DATABASE ${database} SET default_transaction_isolation = 'serializable'`);
+    await (await openSessionStore(location, { storeName: "first" })).close();
+    await client.query("BEGIN");
+    await client.query(
+      `INSERT INTO sessiondir_store (store, incarnation, key_rule, lanes, created_us)
+         SELECT 'second', 'made-elsewhere', key_rule, lanes, created_us FROM sessiondir_store`,
+    );
+    await client.query(
+      `INSERT INTO sessiondir_lane (store, lane) SELECT 'second', lane FROM sessiondir_lane WHERE store = 'first'`,
+    );
+    const opening = openSessionStore<AnyEntry>(location, { storeName: "second" });
+    const observer = new pg.Client({ connectionString: location });
+    await observer.connect();
+    const waiting = `SELECT count(*)::int AS n FROM pg_stat_activity
+      WHERE wait_event_type = 'Lock' AND query LIKE '%INTO sessiondir_store%'`;
+    while ((await observer.query<{ n: number }>(waiting)).rows[0]?.n === 0);
+    await observer.end();
+    await client.query("COMMIT");
+    const store = await opening;
+    assert.match(await store.cursor(), /made-elsewhere/);
+    await store.close();
+  });
+});
+
 test("a database in which everything is serializable works all the same", { skip }, async () => {
   await withDatabase(async (location, client) => {
     const { database } = client;

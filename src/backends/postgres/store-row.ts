@@ -4,7 +4,11 @@ import type { KeyRule } from "../../contract.js";
 import { SessionStoreError } from "../../errors.js";
 import type { Port } from "../../fs/port.js";
 import type { Connection } from "./connection.js";
+import { isTransient } from "./failures.js";
 import { laneCount, nowMicroseconds } from "./rows.js";
+
+/** How often a store is looked for, and made. */
+const attemptsMax = 5;
 
 export interface StoreRow {
   readonly name: string;
@@ -21,17 +25,23 @@ export async function findOrCreateStore(
   keyRule: KeyRule,
   mayCreate: boolean,
 ): Promise<StoreRow | undefined> {
-  const found = await findStore(connection, name);
-  if (found !== undefined || !mayCreate) return found;
   const incarnation = Buffer.from(port.randomBytes(9)).toString("base64url");
-  // One statement: nobody ever sees a store without its lanes. Of several that come at once, one wins.
-  await connection.query(
-    `WITH s AS (INSERT INTO sessiondir_store (store, incarnation, key_rule, lanes, created_us)
-       VALUES ($1, $2, $3, $4, ${nowMicroseconds}) ON CONFLICT DO NOTHING RETURNING store, lanes)
-     INSERT INTO sessiondir_lane (store, lane) SELECT s.store, lane FROM s, generate_series(0, s.lanes - 1) AS lane`,
-    [name, incarnation, keyRule, laneCount],
-  );
-  return findStore(connection, name);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const found = await findStore(connection, name);
+      if (found !== undefined || !mayCreate || attempt > attemptsMax) return found;
+      // One statement: nobody ever sees a store without its lanes. Of several that come at once, one wins.
+      await connection.query(
+        `WITH s AS (INSERT INTO sessiondir_store (store, incarnation, key_rule, lanes, created_us)
+           VALUES ($1, $2, $3, $4, ${nowMicroseconds}) ON CONFLICT DO NOTHING RETURNING store, lanes)
+         INSERT INTO sessiondir_lane (store, lane) SELECT s.store, lane FROM s, generate_series(0, s.lanes - 1) AS lane`,
+        [name, incarnation, keyRule, laneCount],
+      );
+    } catch (error) {
+      // Where everything is serializable, whoever loses is told so.
+      if (!isTransient(error) || attempt >= attemptsMax) throw error;
+    }
+  }
 }
 
 async function findStore(connection: Connection, name: string): Promise<StoreRow | undefined> {
