@@ -21,12 +21,12 @@ export interface Fingerprint {
 export type LegacyInspection = { readonly state: "missing" } | InvalidLegacy | (LegacySessions & Fingerprint);
 
 /**
- * What lies there, for who would make a store of it: a file that holds no session is somebody else's and no store. Errors
- * of the system (EACCES, EIO ...) pass through: they say nothing about the file.
+ * What lies there, for who would make a store of it: a file that is probably somebody else's is no store. Errors of the
+ * system (EACCES, EIO ...) pass through: they say nothing about the file.
  */
 export function inspectLegacyFile(port: Port, parent: Directory, name: string, rules: LegacyRules): LegacyInspection {
   const found = inspectUnlessKnown(port, parent, name, rules, []) as LegacyInspection;
-  if (found.state !== "valid" || isKnownForStore(port, parent, name)) return found;
+  if (found.state !== "valid" || mayHoldAnything(port, parent, name, found)) return found;
   if ([...found.entries.values()].some(hasMarkOfSession)) return found;
   return {
     state: "invalid",
@@ -36,9 +36,13 @@ export function inspectLegacyFile(port: Port, parent: Directory, name: string, r
   };
 }
 
-/** By a name that only stores have, or because a rollback made it: then entries may hold whatever their program likes. */
-function isKnownForStore(port: Port, parent: Directory, name: string): boolean {
+/**
+ * Entries may hold whatever their program likes. That it is a store is told by a name that only stores have, by a rollback
+ * that made the file, or by a content of nothing but entries - but for the gateway's configuration, which looks like that.
+ */
+function mayHoldAnything(port: Port, parent: Directory, name: string, { refused }: LegacySessions): boolean {
   if (/^sessions([-_.].*)?\.json$/i.test(name)) return true;
+  if (refused.length === 0 && name !== "openclaw.json") return true;
   return port.statName(parent, rollbackMarkerName(name.replace(/\.json$/, ".d"))) !== undefined;
 }
 

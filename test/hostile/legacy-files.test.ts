@@ -214,11 +214,14 @@ test("a store directory that is a symlink is not followed by a migration", async
   });
 });
 
-for (const name of ["openclaw.json", "package.json"]) {
+for (const [name, text] of [
+  ["openclaw.json", '{"agents":{"list":[]},"session":{"maintenance":{}},"gateway":{"port":1}}'],
+  ["package.json", '{"version":"1","agents":{"list":[]},"session":{"maintenance":{}},"gateway":{"port":1}}'],
+] as const) {
   test(`${name}, in which no entry is a session, is refused, and nothing is touched`, async () => {
     await inTemporaryDirectory(async (directory) => {
       const place = path.join(directory, name);
-      fs.writeFileSync(place, '{"version":"1","agents":{"list":[]},"session":{"maintenance":{}},"gateway":{"port":1}}');
+      fs.writeFileSync(place, text);
       const before = snapshotTree(directory);
       for (const dryRun of [true, false]) {
         const result = await migrateStore(place, { dryRun });
@@ -231,12 +234,13 @@ for (const name of ["openclaw.json", "package.json"]) {
   });
 }
 
-test("entries without the fields of a session are taken over from sessions.json, and from a file of which one has them", async () => {
+test("entries without the fields of a session are taken over from sessions.json, from a file of nothing else, and from one of which one has them", async () => {
   for (const [name, text] of [
     ["sessions.json", '{"a":{"n":1}}'],
     ["sessions-work.json", '{"a":{"n":1}}'],
-    ["chats.json", '{"a":{"n":1},"b":{"sessionId":"b"}}'],
-    ["chats.json", '{"a":{"n":1},"b":{"updatedAt":1}}'],
+    ["chats.json", '{"a":{"n":1}}'],
+    ["chats.json", '{"a":{"n":1},"b":{"sessionId":"b"},"c":1}'],
+    ["chats.json", '{"a":{"n":1},"b":{"updatedAt":1},"c":1}'],
   ] as const) {
     await inTemporaryDirectory(async (directory) => {
       fs.writeFileSync(path.join(directory, name), text);
