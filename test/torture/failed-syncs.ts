@@ -8,6 +8,7 @@
  * may be evicted with its segment before the states went on.
  */
 
+import { decodeLine, findLine, type JournalRecord } from "../../src/backends/directory/journal/record.js";
 import type { Operation, Versioned, VersionToken } from "../../src/contract.js";
 import { type Durability, SessionStoreError } from "../../src/index.js";
 import {
@@ -165,23 +166,30 @@ class Life {
     return [...this.#failed].every((path) => marked.has(path) || !(path in there));
   }
 
+  /**
+   * A mark is what a process reads as one, behind a sync that failed since the last power cut. That cut may have left a
+   * piece of an older mark behind the end of a segment, or a whole one in a segment that is set aside, and what follows
+   * bears the same name. Taken for a mark of the next failed sync, it would let a process die in the window.
+   */
   #findMarked(): ReadonlySet<string> {
-    const found: { path: string; first: number; text: string }[] = [];
+    const found: { path: string; first: number; records: JournalRecord[] }[] = [];
     for (const [path, text] of Object.entries(this.#machine.dump())) {
       const digits = /\/journal\/(\d{16})\.jsonl$/.exec(path)?.[1];
-      if (digits !== undefined) found.push({ path, first: Number(digits), text });
+      if (digits !== undefined) found.push({ path, first: Number(digits), records: recordsOf(text) });
     }
-    for (const { path, first, text } of found) {
+    for (const { path, first, records } of found) {
+      if (!this.#failed.has(path)) continue;
       const carriers = found.filter((later) => {
-        const suspectFrom = /^\{"carry":.*"suspectFrom":(\d+)/.exec(later.text)?.[1];
-        return suspectFrom !== undefined && Number(suspectFrom) <= first && first < later.first;
+        const [carry] = later.records;
+        return carry?.type === "carry" && carry.suspectFrom <= first && first < later.first;
       });
       const isWhole = ({ path: carrier }: { path: string }) => {
         const inode = this.#machine.inodeAt(carrier);
         return inode.kind === "file" && !inode.hasLostWrites;
       };
       if (carriers.some(isWhole)) this.#carried.add(path);
-      if (carriers.length > 0 || text.includes('"seal":"suspect"')) this.#marked.add(path);
+      const last = records.at(-1);
+      if (carriers.length > 0 || (last?.type === "seal" && last.reason === "suspect")) this.#marked.add(path);
     }
     return this.#marked;
   }
@@ -380,6 +388,19 @@ class Life {
   #note({ process }: Pick<StartedStore, "process">, what: string): void {
     this.log.push(`${process.name} ${what}`);
   }
+}
+
+/** The valid records from the beginning on, as every process reads them. */
+function recordsOf(text: string): JournalRecord[] {
+  const bytes = Buffer.from(text);
+  const records: JournalRecord[] = [];
+  for (let line = findLine(bytes, 0), start = 0; line; line = findLine(bytes, start)) {
+    const record = decodeLine(bytes.subarray(start, line.end));
+    if (record === undefined) break;
+    records.push(record);
+    start = line.next;
+  }
+  return records;
 }
 
 function stateOf(session: Versioned | undefined): string | undefined {
