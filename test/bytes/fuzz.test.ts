@@ -13,7 +13,7 @@ import { makeHonestStore } from "./honest-store.js";
 import type { LargeInputReport } from "./large-inputs-program.js";
 import { compareRecoveries } from "./real-recovery.js";
 
-const inputs = Number(process.env.SESSIONDIR_FUZZ_INPUTS ?? 8_000);
+const inputs = Number(process.env.SESSIONDIR_FUZZ_INPUTS ?? 6_000);
 const seed = Number(process.env.SESSIONDIR_FUZZ_SEED ?? 1);
 
 test("what was not spoilt is read whole, by the library and by the pure function", async () => {

@@ -159,10 +159,11 @@ const kindsOfSwap: Record<string, (place: TemporaryPlace, outside: string) => Sw
     ({ directory }, outside) =>
     () =>
       swapFor(directory, (at) => fs.symlinkSync(path.join(outside, "sessions.d"), at)),
+  // Once it is open: before, there is no store there, and a new one is right.
   "the store for an empty directory":
     ({ directory }) =>
-    () =>
-      swapFor(directory, (at) => fs.mkdirSync(at, { mode: 0o700 })),
+    (call) =>
+      call.path.startsWith(`${directory}/`) ? swapFor(directory, (at) => fs.mkdirSync(at, { mode: 0o700 })) : undefined,
   "entries/ for a link":
     ({ directory }, outside) =>
     () =>

@@ -46,20 +46,20 @@ export function gateway(commits: number): ProgramSpec {
 }
 
 export const migrationPairs: readonly MigrationPair[] = [
-  { name: "rollback and open", programs: [roller, reader], ...changed, stride: 12 },
+  { name: "rollback and open", programs: [roller, reader], ...changed, stride: 40 },
   // What was rolled back looks exactly like what was migrated: it must not be taken for it.
-  { name: "rollback and open of an unchanged store", programs: [roller, reader], ...unchanged, stride: 16 },
-  { name: "rollback and append", programs: [roller, gateway(2)], ...changed, stride: 16 },
-  { name: "rollback and rollback", programs: [roller, roller], ...changed, stride: 8 },
+  { name: "rollback and open of an unchanged store", programs: [roller, reader], ...unchanged, stride: 60 },
+  { name: "rollback and append", programs: [roller, gateway(2)], ...changed, stride: 60 },
+  { name: "rollback and rollback", programs: [roller, roller], ...changed, stride: 30 },
   { name: "rollback and migration", programs: [roller, migrator], ...changed, stride: 8 },
-  { name: "migration and append", programs: [migrator, gateway(2)], ...legacy, stride: 40 },
+  { name: "migration and append", programs: [migrator, gateway(2)], ...legacy, stride: 120 },
   {
     name: "migration and the single file",
     programs: [migrator, { module, export: "fileGateway", argument: { commits: 2 } }],
     ...legacy,
-    stride: 40,
+    stride: 120,
   },
-  { name: "rollback and checkpoint", programs: [roller, { module, export: "checkpointer" }], ...changed, stride: 16 },
+  { name: "rollback and checkpoint", programs: [roller, { module, export: "checkpointer" }], ...changed, stride: 60 },
 ];
 
 function once(make: () => Promise<SimulatedMachine>): () => Promise<SimulatedMachine> {

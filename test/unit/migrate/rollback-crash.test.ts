@@ -13,7 +13,7 @@ import { SeededRandom } from "../../sim/random.js";
 import { crashTwice } from "./every-crash.js";
 import { checkRollback as check } from "./rollback-scene.js";
 import { legacyPath, location, machineToRollBack } from "./rollback-support.js";
-import { openOrTakeOver } from "./support.js";
+import { openAndReadAll, openOrTakeOver } from "./support.js";
 
 const powerLossesPerCall = 3;
 
@@ -72,3 +72,17 @@ for (const [name, recovery] of Object.entries(recoveries)) {
     assert.ok(first > 30 && second > 20, `${first} disks after one crash, ${second} after two`);
   });
 }
+
+test("what an older program wrote beside the store is served after a second power loss, at any call of what comes next", async () => {
+  const machine = await machineToRollBack("weak");
+  machine.writeFile(legacyPath, JSON.stringify({ late: { updatedAt: 9 } }));
+  const served = async (left: SimulatedMachine, what: string) => {
+    const outcome = await left.process("last").run((port) => openAndReadAll(port, location));
+    assert.ok(outcome.status === "returned", `${what}: ${outcome.status}`);
+    assert.deepEqual(outcome.value.get("late"), { updatedAt: 9 }, what);
+  };
+  const scene = { machine, program: rollBack, recovery: openAndClose, check: served };
+  const crashes = { random: new SeededRandom(23), powerLosses: [1, 2] } as const;
+  const { first, second } = await crashTwice(scene, crashes);
+  assert.ok(first > 20 && second > 20, `${first} disks after one crash, ${second} after two`);
+});
