@@ -240,6 +240,7 @@ export const commitMutants = [
     find: 'this.view.segments.filter((segment) => segment.seal !== "suspect")',
     replace: "this.view.segments.filter(() => true)",
     suite: [syncs, p10],
+    hangs: true,
   },
   {
     name: "durability: a sync beside one that failed proves nothing",

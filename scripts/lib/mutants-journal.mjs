@@ -325,6 +325,8 @@ export const journalMutants = [
     find: "view.enterSuccessor(newSegment(first, file)); port.setMode(file, layout.fileMode); this.carryIfMissing();",
     replace: "view.enterSuccessor(newSegment(first, file)); port.setMode(file, layout.fileMode);",
     suite: p10,
+    argument:
+      "Whoever finds the segment behind a suspect one empty carries the states on: settleJournalEnd before anything is appended, carryOnIfMissing before anything is acknowledged. Here it only happens sooner.",
   },
   {
     name: "journal-writer: all suspect segments are carried over, not only the last",

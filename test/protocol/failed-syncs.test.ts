@@ -166,7 +166,12 @@ test("P11: when not even the new segment can be synced, nothing is confirmed any
   const { machine, store } = await poisoned();
   await assert.rejects(machine.settle(store.backend.sync()), { code: "outcome_unknown" });
   store.fail({});
+  const syncs: string[] = [];
+  store.port.before = ({ method, path }) => {
+    if (method === "syncFile" || method === "syncDirectory") syncs.push(path);
+  };
   await assert.rejects(machine.settle(store.backend.sync()), { code: "outcome_unknown" });
+  assert.deepEqual(syncs, [], "none is tried again");
 });
 
 // Fails without the look at the poison in `Committer.assertMayAppend`: the commit is written, and nobody can say what of.
@@ -430,6 +435,18 @@ test("P11: a suspect segment is not checkpointed, also while nobody has carried 
   assert.equal(filesIn(machine, "entries").size, 0);
 });
 
+test("P11: nor while they cannot be carried over, because the disk is full", async () => {
+  const machine = await suspectWithoutCarry();
+  const store = await startFailing(machine);
+  const isSuccessor = ({ path }: { readonly path: string }) => path === segmentPath(2);
+  store.fail({ failAt: 1, lasts: "from then on", code: "ENOSPC", methods: ["append"], matches: isSuccessor });
+  await machine.advance(8_000);
+  assert.equal(checkpointedVersion(machine), 0);
+  store.fail({});
+  await machine.settle(store.backend.checkpoint());
+  assert.ok(filesIn(machine, "entries").size > 0);
+});
+
 async function suspectWithoutCarry(): Promise<SimulatedMachine> {
   const machine = await makeMachine();
   const journal = new CraftedJournal(machine);
@@ -460,13 +477,14 @@ test("P11: a checkpoint whose sync fails writes nothing, and gives the segment u
   const store = await startFailing(machine, { durability: "interval" });
   await commitPut(machine, store, "a", 1);
   store.fail(firstSync(segmentPath(1)));
-  let writtenBefore: number | undefined;
+  const writtenBefore: number[] = [];
   store.port.before = (call) => {
-    if (call.method === "append" && call.path === segmentPath(2)) writtenBefore ??= filesIn(machine, "entries").size;
+    if (call.method === "append" && call.path === segmentPath(2)) writtenBefore.push(filesIn(machine, "entries").size);
   };
   // The attempt in the background fails; the one behind it writes out what went on.
   await machine.settle(store.backend.checkpoint());
-  assert.equal(writtenBefore, 0);
+  // The states that went on, a commit of nothing, the seal: only then.
+  assert.deepEqual(writtenBefore, [0, 0, 0]);
   assert.equal(filesIn(machine, "entries").size, 1);
   machine.evictCleanPages(segmentPath(1));
   await machine.settle(store.backend.sync());

@@ -307,11 +307,13 @@ test("P4: a chain of patches is forgotten as far as it is checkpointed", async (
     await commitPatch(machine, store, "a", "round", round);
     // The patch that follows is made while the checkpoint of the one before runs.
     const checkpoint = store.backend.checkpoint();
+    // Not before it knows how far it goes: then it would take that patch along.
+    for (let turn = 0; turn < 50; turn += 1) await undefined;
     await commitPatch(machine, store, "a", "half", round);
     await machine.settle(checkpoint);
     let length = 0;
     for (let at: KeyChange | undefined = view.latestChange("a"); at; at = at.previous) length += 1;
-    assert.ok(length <= 2, `${length} changes are kept in round ${round}`);
+    assert.ok(length >= 1 && length <= 2, `${length} changes are kept in round ${round}`);
   }
   assert.deepEqual(await readEntry(store, "a"), { value: 0, round: 4, half: 4 });
 });
