@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type CreateOptions, createStore, type StoreContent } from "../../src/backends/directory/create.js";
 import { parseReadyName, parseStoreLocation, type StoreLocation } from "../../src/backends/directory/layout.js";
+import { removeLeftovers } from "../../src/backends/directory/staging.js";
 import type { FrozenEntry } from "../../src/contract.js";
 import type { Port } from "../../src/fs/port.js";
 import { defaultLimits } from "../../src/limits.js";
@@ -198,6 +199,16 @@ test("a store that takes the place of a directory that makes way is there, or wa
   });
   await machine.settle(create(port, { displaces: () => "bak" }));
   assert.ok(moved > 0);
+});
+
+// A rename of a directory may be on the disk as a second name only. Fails without `isTheStore`.
+test("a store that a power cut left under the name of its staging directory too is not removed with the leftovers", async () => {
+  const machine = makePlace();
+  await machine.settle(create(machine.process("creator")));
+  machine.makeHardLink(storePath, `${storePath}.staging-0123456789abcdef`);
+  const process = machine.process("next");
+  await machine.settle(removeLeftovers(process, process.openRoot("/home/agent"), location));
+  assert.ok(machine.exists(`${storePath}/state.json`));
 });
 
 // Fails when `removeTree` goes down as deep as there is anything.
