@@ -110,6 +110,8 @@ export const placeMutants = [
     replace:
       "await removeLeftovers(port, parent, location, (name) => name !== ready); port.rename(parent, ready, parent, location.directoryName);",
     suite: [restoreCrash, "test/unit/transfer/second-crash.test.ts"],
+    argument:
+      "A power cut brings back the name under which the store waits, from which the next one puts it into place again; and whoever opens it for writing syncs the folder before anything is acknowledged.",
   },
 
   // --- locks -----------------------------------------------------------------------------------------------------------
