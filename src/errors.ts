@@ -111,8 +111,25 @@ function escapeCharacter(character: string): string {
   }).join("");
 }
 
-/** Whether an error comes from the operating system: it carries one of its codes, and not one of Node's or ours. */
-export function isSystemError(error: unknown): boolean {
+/** An error of the operating system as one of ours; any other as it is: a mistake of ours must not look like one. */
+export function translateIfOfSystem(error: unknown, details: SessionStoreErrorDetails): unknown {
+  return isSystemError(error) ? fromSystemError(error, details) : error;
+}
+
+/** Runs work whose errors are translated so. */
+export async function translatingSystemErrors<Result>(
+  details: SessionStoreErrorDetails,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw translateIfOfSystem(error, details);
+  }
+}
+
+/** It carries a code of the operating system, and not one of Node's or ours. */
+function isSystemError(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof SessionStoreError) return false;
   const { code } = error as { code?: unknown };
   return typeof code === "string" && /^E(?!RR_)[A-Z0-9]+$/.test(code);

@@ -7,21 +7,16 @@
 import { DirectoryBackend } from "./backends/directory/backend.js";
 import { parseStoreLocation, rollbackMarkerName, type StoreLocation } from "./backends/directory/layout.js";
 import type { Backend } from "./contract.js";
-import { fromSystemError, isSystemError, SessionStoreError } from "./errors.js";
+import { fromSystemError, SessionStoreError, translatingSystemErrors } from "./errors.js";
 import { type Directory, hasCode, type Port } from "./fs/port.js";
 import { LegacyWatch } from "./migrate/legacy-watch.js";
 import type { CheckedOpenOptions } from "./open-options.js";
 import { describeType, invalidOption, shownLocation } from "./options.js";
 
 /** The backend at a location, without the public store around it. What the system refuses has a code as well. */
-export async function openBackend(port: Port, location: string, options: CheckedOpenOptions): Promise<Backend> {
-  try {
-    return await chooseBackend(port, location, options);
-  } catch (error) {
-    // Errors of the system only: a mistake of ours must not look like one.
-    if (!isSystemError(error)) throw error;
-    throw fromSystemError(error, { operation: "open the store", path: location });
-  }
+export function openBackend(port: Port, location: string, options: CheckedOpenOptions): Promise<Backend> {
+  const details = { operation: "open the store", path: location };
+  return translatingSystemErrors(details, () => chooseBackend(port, location, options));
 }
 
 async function chooseBackend(port: Port, location: string, options: CheckedOpenOptions): Promise<Backend> {

@@ -25,7 +25,6 @@ import type {
 } from "./api.js";
 import type {
   Backend,
-  BackendChange,
   Capabilities,
   Cursor,
   DamagedSession,
@@ -38,7 +37,7 @@ import type {
   TrashedSession,
   VersionToken,
 } from "./contract.js";
-import { fromSystemError, isSystemError } from "./errors.js";
+import { translateIfOfSystem, translatingSystemErrors } from "./errors.js";
 import { fixedLimits } from "./limits.js";
 import { checkOptions, describeType, invalidOption } from "./options.js";
 import type { SessionEntry } from "./sessions/entry.js";
@@ -50,6 +49,7 @@ import { Lifetime, requireNotAborted } from "./store-lifetime.js";
 import { checkMethodOptions, requireFunction } from "./store-options.js";
 import { runTransaction } from "./store-transaction.js";
 import { emptyTrash, restoreSession } from "./store-trash.js";
+import { watchStore } from "./store-watch.js";
 import { patchSession, removeSession, reopenSession, type UpdateFunction, updateSession } from "./store-writes.js";
 
 export interface StoreOptions {
@@ -278,47 +278,7 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
   }
 
   watch(options: WatchOptions = {}): AsyncIterableIterator<SessionChange<Entry>> {
-    // "From now on" is from this call on, not from the first `next`.
-    const start = this.#startOfWatch(options);
-    start.catch(() => {});
-    const ended = new AbortController();
-    const iterator = this.#watchFrom(start, options, ended);
-    const end = iterator.return.bind(iterator);
-    // A generator that waits for a change takes notice of `return` only after it; end the wait.
-    iterator.return = (value) => {
-      ended.abort();
-      return end(value);
-    };
-    return iterator;
-  }
-
-  async #startOfWatch(options: WatchOptions): Promise<Cursor> {
-    this.#lifetime.requireOpen("watch");
-    checkMethodOptions("watch", options);
-    return options.since ?? this.#telling("watch", () => this.#backend.cursor());
-  }
-
-  async *#watchFrom(
-    start: Promise<Cursor>,
-    options: WatchOptions,
-    ended: AbortController,
-  ): AsyncGenerator<SessionChange<Entry>, void> {
-    const since = await start;
-    if (this.#lifetime.closed) return;
-    const stop = () => ended.abort();
-    options.signal?.addEventListener("abort", stop);
-    if (options.signal?.aborted) stop();
-    try {
-      for await (const change of this.#backend.changes(since, { signal: ended.signal })) {
-        if (ended.signal.aborted || this.#lifetime.closed) return;
-        yield publicChange<Entry>(change);
-      }
-    } catch (error) {
-      throw this.#told(error, "watch");
-    } finally {
-      options.signal?.removeEventListener("abort", stop);
-      stop();
-    }
+    return watchStore<Entry>(this.#context, options);
   }
 
   // --- the store as a whole ----------------------------------------------------------------------------------------
@@ -366,17 +326,12 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
 
   // Backends translate what the system says in what is called often; here, for the rest, nothing gets past either.
 
-  async #telling<Result>(operation: string, work: () => Promise<Result>): Promise<Result> {
-    try {
-      return await work();
-    } catch (error) {
-      throw this.#told(error, operation);
-    }
+  #telling<Result>(operation: string, work: () => Promise<Result>): Promise<Result> {
+    return translatingSystemErrors({ operation, path: this.location }, work);
   }
 
-  /** Errors of the system only: a mistake of ours must not look like one. */
   #told(error: unknown, operation: string): unknown {
-    return isSystemError(error) ? fromSystemError(error, { operation, path: this.location }) : error;
+    return translateIfOfSystem(error, { operation, path: this.location });
   }
 
   #key(key: unknown): string {
@@ -396,21 +351,4 @@ class StoreOnBackend<Entry extends object> implements SessionStore<Entry> {
 function requireString(value: unknown, method: string, what: string): void {
   if (typeof value === "string" && value !== "") return;
   throw invalidOption(method, `needs ${what}, not ${value === "" ? "an empty text" : describeType(value)}`);
-}
-
-function publicChange<Entry>(change: BackendChange): SessionChange<Entry> {
-  if (change.type === "reset") return { type: "reset", cursor: change.cursor };
-  const { key, version, commitId, timeMs, actor, reason, cursor } = change;
-  const common = {
-    key,
-    version,
-    commitId,
-    time: timeMs,
-    ...(actor === undefined ? {} : { actor }),
-    ...(reason === undefined ? {} : { reason }),
-    cursor,
-  };
-  return change.type === "remove"
-    ? { type: "remove", ...common }
-    : { type: "put", ...common, entry: change.entry as Frozen<Entry> };
 }

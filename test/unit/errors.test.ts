@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fromSystemError, isSystemError, SessionStoreError, shortenKey } from "../../src/errors.js";
+import { fromSystemError, SessionStoreError, shortenKey, translateIfOfSystem } from "../../src/errors.js";
 
 test("no character of a key that a terminal obeys reaches a message; `error.key` is the key itself, whole", () => {
   const key = "a\u0000\u001b[31m\u007f\u009b31m\u0085\u200b\u202egnp\u2028\u2066\u{e0001}\ud800z";
@@ -20,12 +20,16 @@ test("a plain key is shown as it is, and a long one by both ends", () => {
   assert.ok(shown.length <= 82 && shown.endsWith('-the-end"'), shown);
 });
 
-test("an error of the system is told from mistakes, from Node's own errors and from ours", () => {
+test("an error of the system gets a code of ours; mistakes, Node's own errors and ours stay what they are", () => {
+  const translated = (error: unknown) => translateIfOfSystem(error, { operation: "open the store", path: "/home" });
   const withCode = (code: unknown) => Object.assign(new Error("failed"), { code });
-  for (const code of ["EIO", "ENOENT", "EOVERFLOW", "E2BIG"]) assert.ok(isSystemError(withCode(code)), code);
-  for (const code of ["ERR_INVALID_ARG_TYPE", "io_error", 5, undefined]) assert.ok(!isSystemError(withCode(code)));
-  for (const other of [new TypeError("x"), new SessionStoreError("io_error", "x"), "EIO", undefined, { code: "EIO" }]) {
-    assert.ok(!isSystemError(other), String(other));
+  for (const code of ["EIO", "ENOENT", "EOVERFLOW", "E2BIG"]) {
+    assert.ok(translated(withCode(code)) instanceof SessionStoreError, code);
+  }
+  const others = ["ERR_INVALID_ARG_TYPE", "io_error", 5, undefined].map(withCode);
+  const ours = new SessionStoreError("io_error", "x");
+  for (const other of [...others, new TypeError("x"), ours, "EIO", undefined, { code: "EIO" }]) {
+    assert.equal(translated(other), other);
   }
 });
 
