@@ -335,7 +335,7 @@ export const rollbackMutants = [
     name: "fence: the end of the journal is in order first",
     rule: "P10",
     file: fence,
-    find: "settleJournalEnd(this.view, this.writer);",
+    find: "settleJournalEnd(this.writer);",
     replace: "",
     suite: defences,
   },

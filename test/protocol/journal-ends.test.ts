@@ -62,7 +62,7 @@ test("P10: a lost or bad seal costs nothing when the next segment names the comm
   }
 });
 
-// Fails without the lock in `WritingParts.alone`: what is set aside may be what somebody else just wrote.
+// Fails without the lock in `WritingParts.recover`: what is set aside may be what somebody else just wrote.
 test("P10: stranded segments are set aside by the holder of the commit lock only", async () => {
   const machine = await threeSegments();
   strandThird(machine);

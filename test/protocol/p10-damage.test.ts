@@ -147,7 +147,7 @@ test("P10: commits that meet a bad tail wait for its copy, and are made", async 
   assert.deepEqual(Object.keys(await readStore(machine)).sort(), ["a", "b", "c"]);
 });
 
-// Fails when `cutTail` cuts although no copy could be made, and without `recoverEnd`: nobody can open the store to read.
+// Fails when `cutTail` cuts although no copy could be made, and without the `catch` in `WritingParts.recover`: nobody can open the store to read.
 test("P10: a bad tail is not cut on a disk that is too full for its copy; commits fail, and reading goes on", async () => {
   const machine = await unacknowledgedEnd("bad lines", "kept", {});
   const before = filesIn(machine, "journal");

@@ -32,7 +32,7 @@ import type { StoreLocation } from "./layout.js";
 import type { LockFile } from "./lock-file.js";
 import type { Manifest } from "./manifest.js";
 import { ReadPoint } from "./read-point.js";
-import { endLooksDamaged, findLostCommits, setAsideStranded, withCopies } from "./recover.js";
+import { findLostCommits } from "./recover.js";
 import { closedError, type DirectorySnapshot, openScanLock, startScan } from "./scan.js";
 import { describeStore } from "./stats.js";
 import { StoreFiles } from "./store-files.js";
@@ -181,26 +181,10 @@ export class DirectoryBackend implements Backend {
     // Whoever created the store may have died between its rename and the sync that makes it durable; what is
     // acknowledged here must not vanish with the directory's name.
     await this.port.syncDirectory(this.files.parent);
-    if (strandedSegments.length > 0) await this.setAside(this.writing);
-    if (endLooksDamaged(this.view)) await this.recoverEnd(this.writing);
+    await this.writing.recover(strandedSegments);
     this.writing.startMaintenance();
     // A writer that was killed may have left commits that were never synced: they are as old as this store says.
     this.writing.syncSoon();
-  }
-
-  private setAside(writing: WritingParts): Promise<void> {
-    return withCopies(this.view, () => writing.alone(() => setAsideStranded(this.view)));
-  }
-
-  /** Each commit does the same. Where there is no room for the copy of what is cut, reading goes on until there is. */
-  private async recoverEnd({ committer }: WritingParts): Promise<void> {
-    try {
-      await committer.exclusively("recover the journal", () => {});
-    } catch (error) {
-      const problem = this.translate(error, "recover the journal");
-      if (problem.code !== "disk_full") throw problem;
-      this.warn(`nothing can be committed until there is room: ${problem.message}`);
-    }
   }
 
   /** Brings the view up to date, unless it is known to lack commits that were acknowledged. */

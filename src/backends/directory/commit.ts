@@ -100,17 +100,21 @@ export class Committer {
 
   /** Runs `action` under the commit lock, on a settled journal end. `action` must be synchronous and our own (P19). */
   exclusively<Result>(operation: string, action: () => Result): Promise<Result> {
-    return withCopies(this.view, () => this.attemptExclusively(operation, action));
+    const settleAndAct = () => {
+      this.assertMayAppend();
+      settleJournalEnd(this.writer);
+      return action();
+    };
+    return withCopies(this.writer, () => this.underLock(operation, settleAndAct));
   }
 
-  private async attemptExclusively<Result>(operation: string, action: () => Result): Promise<Result> {
+  /** Only under the lock: for recovery that comes before that end can be settled. Makes no copies. */
+  async underLock<Result>(operation: string, action: () => Result): Promise<Result> {
     const { port } = this.view.files;
     const deadlineMs = port.monotonicMs() + this.options.lockWaitMs;
     if (!(await this.lock.acquire(() => deadlineMs)))
       throw this.lockFile.timeoutError(operation, this.options.lockWaitMs);
     try {
-      this.assertMayAppend();
-      settleJournalEnd(this.view, this.writer);
       return action();
     } finally {
       this.lock.release();
@@ -162,7 +166,7 @@ export class Committer {
   private async keepCopyIfNeeded(): Promise<void> {
     const { copyNeeded } = this;
     this.copyNeeded = undefined;
-    if (copyNeeded !== undefined) await keepCopy(this.view, copyNeeded);
+    if (copyNeeded !== undefined) await keepCopy(this.writer, copyNeeded);
   }
 
   /** What others wrote is read while they hold the lock, so that our own hold is short. */
@@ -178,7 +182,7 @@ export class Committer {
     try {
       this.assertMayAppend();
       for (let count = 0; count < commitsPerHoldMax && this.queue.length > 0; count += 1) {
-        if (count === 0 || !this.writer.endIsSettled) settleJournalEnd(this.view, this.writer);
+        if (count === 0 || !this.writer.endIsSettled) settleJournalEnd(this.writer);
         this.serve(this.queue.shift() as PendingCommit);
       }
     } catch (error) {

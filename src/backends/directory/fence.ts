@@ -80,11 +80,11 @@ export class FenceableStore {
 
   /** Appends the fence and makes it durable, with everything before it. After an error there is no fence. */
   async raise(): Promise<void> {
-    await withCopies(this.view, () =>
+    await withCopies(this.writer, () =>
       this.underCommitLock("close the store for a rollback", () => {
         if (!this.files.isInPlace()) throw storeGone(this.files);
-        setAsideStranded(this.view);
-        settleJournalEnd(this.view, this.writer);
+        setAsideStranded(this.writer);
+        settleJournalEnd(this.writer);
         this.writer.seal("fenced");
       }),
     );

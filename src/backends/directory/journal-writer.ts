@@ -1,7 +1,7 @@
 /**
  * Appending to the journal: commits, seals, successors, carried states. Every method runs under the commit lock, on a
  * view that is at the end of the journal. One record is one write, and its count is checked: a full disk does not
- * throw, it writes less.
+ * throw, it writes less. What recovery knows of the journal's end from one hold of the lock to the next stands here, too.
  */
 
 import { SessionStoreError } from "../../errors.js";
@@ -34,7 +34,9 @@ export interface CommitFields {
 const emptyCommit: CommitFields = { operations: [], commitId: undefined, actor: undefined, reason: undefined };
 
 export class JournalWriter {
-  private readonly view: View;
+  readonly view: View;
+  /** What recovery copied last, durably; see recover.ts. */
+  copied: { readonly name: string; readonly bytes: Uint8Array } | undefined;
   private readonly recordBytesMax: number;
   /** Names this open store in its records. */
   private readonly writerId: string;

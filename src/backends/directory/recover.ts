@@ -46,48 +46,49 @@ export class CopyNeededError extends Error {
 }
 
 /** Makes attempts under the commit lock - each takes it, and lets it go - until all that they take away was copied. */
-export async function withCopies<Result>(view: View, attempt: () => Result | Promise<Result>): Promise<Result> {
+export async function withCopies<Result>(writer: JournalWriter, attempt: () => Promise<Result>): Promise<Result> {
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
       if (!(error instanceof CopyNeededError)) throw error;
-      await keepCopy(view, error);
+      await keepCopy(writer, error);
     }
   }
 }
 
 /** Without the lock. */
-export async function keepCopy(view: View, { copy }: CopyNeededError): Promise<void> {
-  await view.files.quarantineDurably(copy.name, copy.bytes);
-  view.copied = copy;
+export async function keepCopy(writer: JournalWriter, { copy }: CopyNeededError): Promise<void> {
+  await writer.view.files.quarantineDurably(copy.name, copy.bytes);
+  writer.copied = copy;
 }
 
 /** Does `remove` only if the copy that was made last is one of these very bytes. */
-function removeCopied(view: View, name: string, bytes: Uint8Array, remove: () => void): void {
-  if (view.copied?.name !== name || Buffer.compare(view.copied.bytes, bytes) !== 0)
+function removeCopied(writer: JournalWriter, name: string, bytes: Uint8Array, remove: () => void): void {
+  if (writer.copied?.name !== name || Buffer.compare(writer.copied.bytes, bytes) !== 0)
     throw new CopyNeededError(name, bytes);
   remove();
-  view.copied = undefined;
+  writer.copied = undefined;
 }
 
 /**
- * Brings the view to the end of the journal and makes that end ready for an append. Only under the commit lock. Throws
- * `CopyNeededError`, too.
+ * Brings the writer's view to the end of the journal and makes that end ready for an append. Only under the commit lock.
+ * Throws `CopyNeededError`, too.
  */
-export function settleJournalEnd(view: View, writer: JournalWriter): LiveSegment {
+export function settleJournalEnd(writer: JournalWriter): void {
+  const { view } = writer;
   view.refresh();
   if (view.current.seal !== undefined) writer.createSuccessor(); // Row 2.
   const segment = view.current;
   // As the refresh saw it: nobody else appends while the lock is held, so it need not be asked for twice.
-  if (segment.seenBytes > segment.offset) cutTail(view, segment, segment.seenBytes);
+  if (segment.seenBytes > segment.offset) cutTail(writer, segment, segment.seenBytes);
   writer.carryIfMissing();
   writer.noteSettled();
-  return segment;
 }
 
 /** Rows 3, 4 and 5. */
-function cutTail(view: View, segment: LiveSegment, sizeBytes: number): void {
+function cutTail(writer: JournalWriter, segment: LiveSegment, sizeBytes: number): void {
+  const { view } = writer;
   const tail = inspectTail(view.files.port, segment.file, segment.offset, sizeBytes);
   refuseIfDurable(view, tail.laterRecords);
   const cut = () => view.files.port.truncate(segment.file, segment.offset);
@@ -96,14 +97,15 @@ function cutTail(view: View, segment: LiveSegment, sizeBytes: number): void {
     return;
   }
   refuseIfWrittenOut(view);
-  removeCopied(view, layout.segmentName(segment.first), tail.bytes, cut);
+  removeCopied(writer, layout.segmentName(segment.first), tail.bytes, cut);
 }
 
 /**
  * Rows 7 and 8: segments that nothing leads to. Rebuilds the view first, because somebody may have been faster. Under the
  * commit lock; throws `CopyNeededError`, too.
  */
-export function setAsideStranded(view: View): void {
+export function setAsideStranded(writer: JournalWriter): void {
+  const { view } = writer;
   const { strandedSegments } = view.rebuild();
   if (strandedSegments.length === 0) return;
   const lost = findLostCommits(view, strandedSegments);
@@ -116,7 +118,7 @@ export function setAsideStranded(view: View): void {
     // Copied and unlinked, not renamed: a writer that still has it open would go on appending to the copy, while the end of
     // an unlinked file without a seal tells it that the store is gone (P20).
     const bytes = readChecked(port, journal, name, fixedLimits.entryFileBytesMax, owner);
-    removeCopied(view, name, bytes, () => port.unlink(journal, name));
+    removeCopied(writer, name, bytes, () => port.unlink(journal, name));
   }
 }
 

@@ -49,7 +49,7 @@ export async function repairEntries(context: RepairContext): Promise<void> {
   try {
     view.rebuild();
     const writer = new JournalWriter(view, defaultLimits.recordBytes);
-    if (!context.dryRun) await withCopies(view, () => settleJournalEnd(view, writer));
+    if (!context.dryRun) await withCopies(writer, async () => settleJournalEnd(writer));
     // First of all: what it says of sessions that are repaired must not outlive a crash in between.
     if (!context.dryRun) await dropIndex(files);
     const accept = acceptedKeys(context, files);

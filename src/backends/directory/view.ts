@@ -70,9 +70,6 @@ export class View {
   /** Those who keep something that was derived from the view: readers at one version, tables of all sessions. */
   readonly followers = new Set<ViewFollower>();
 
-  /** What recovery copied last, durably; see recover.ts. */
-  copied: { readonly name: string; readonly bytes: Uint8Array } | undefined;
-
   private readonly incarnation: string;
   private readonly dropped: DroppedSegments;
   private readonly openMode: "read" | "append";

@@ -1,8 +1,9 @@
 /**
- * What only a store that may write has: the locks, the committer, durability, and the work in the background -
- * syncs in "interval" mode, rotation of an old or idle journal, checkpoints.
+ * What only a store that may write has: the locks, the committer, durability, recovery at the opening, and the work in
+ * the background - syncs in "interval" mode, rotation of an old or idle journal, checkpoints.
  */
 
+import { fromSystemError } from "../../errors.js";
 import { hasCode, type Port, type Timer } from "../../fs/port.js";
 import { fixedLimits } from "../../limits.js";
 import type { DirectoryBackendOptions } from "./backend.js";
@@ -13,6 +14,7 @@ import { Durability } from "./durability.js";
 import { JournalWriter } from "./journal-writer.js";
 import { lockNames } from "./layout.js";
 import { LockFile } from "./lock-file.js";
+import { endLooksDamaged, setAsideStranded, withCopies } from "./recover.js";
 import type { StoreFiles } from "./store-files.js";
 import type { IndexHead } from "./summary-index/head.js";
 import { IndexUpkeep } from "./summary-index/upkeep.js";
@@ -35,7 +37,6 @@ export class WritingParts {
   private readonly writer: JournalWriter;
   private readonly commitLockFile: LockFile;
   private readonly checkpointLockFile: LockFile;
-  private readonly commitLock: CommitLock;
   private readonly checkpointer: Checkpointer;
   /** What a checkpoint adds to the index comes to its end, also when the store is closed; the rest is given up. */
   private readonly indexWriter: IndexUpkeep;
@@ -70,7 +71,7 @@ export class WritingParts {
       this.commitLockFile.close();
       throw error;
     }
-    this.commitLock = new CommitLock(port, this.commitLockFile);
+    const commitLock = new CommitLock(port, this.commitLockFile);
     this.writer = new JournalWriter(view, options.limits.recordBytes);
     this.durability = new Durability(
       view,
@@ -99,7 +100,7 @@ export class WritingParts {
         onCheckpoint();
       },
     });
-    this.committer = new Committer(view, this.writer, this.commitLock, this.commitLockFile, this.durability, {
+    this.committer = new Committer(view, this.writer, commitLock, this.commitLockFile, this.durability, {
       durabilityMode: options.durability,
       lockWaitMs: options.lockWaitMs,
       segmentBytesMax: options.limits.segmentBytes,
@@ -118,16 +119,23 @@ export class WritingParts {
     }
   }
 
-  /** Under the commit lock, but before the journal's end is settled: for recovery that comes first. */
-  async alone(action: () => void): Promise<void> {
-    const deadlineMs = this.port.monotonicMs() + this.options.lockWaitMs;
-    if (!(await this.commitLock.acquire(() => deadlineMs))) {
-      throw this.commitLockFile.timeoutError("recover the journal", this.options.lockWaitMs);
-    }
+  /**
+   * Brings in order what a crash left, as far as it can be seen without the lock. Each commit does the same about the
+   * journal's end: where there is no room for the copy of what is cut, reading goes on until there is.
+   */
+  async recover(strandedSegments: readonly number[]): Promise<void> {
+    const { committer, writer } = this;
+    const operation = "recover the journal";
+    if (strandedSegments.length > 0)
+      await withCopies(writer, () => committer.underLock(operation, () => setAsideStranded(writer)));
+    if (!endLooksDamaged(this.view)) return;
     try {
-      action();
-    } finally {
-      this.commitLock.release();
+      await committer.exclusively(operation, () => {});
+    } catch (error) {
+      const path = this.files.store.displayPath;
+      const problem = fromSystemError(error, { operation, path });
+      if (problem.code !== "disk_full") throw problem;
+      this.options.logger?.warn(`nothing can be committed until there is room: ${problem.message}`, { path });
     }
   }
 
