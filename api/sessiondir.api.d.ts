@@ -576,10 +576,6 @@ export declare class View {
     onCommit: ((record: CommitRecord) => void) | undefined;
     onReset: (() => void) | undefined;
     readonly followers: Set<ViewFollower>;
-    copied: {
-        readonly name: string;
-        readonly bytes: Uint8Array;
-    } | undefined;
     private readonly incarnation;
     private readonly dropped;
     private readonly openMode;
@@ -916,7 +912,8 @@ export declare class SessionStoreError extends Error {
     constructor(code: SessionStoreErrorCode, problem: string, details?: SessionStoreErrorDetails);
 }
 export declare function shortenKey(key: string): string;
-export declare function isSystemError(error: unknown): boolean;
+export declare function translateIfOfSystem(error: unknown, details: SessionStoreErrorDetails): unknown;
+export declare function translatingSystemErrors<Result>(details: SessionStoreErrorDetails, work: () => Promise<Result>): Promise<Result>;
 export declare function fromSystemError(error: unknown, details: SessionStoreErrorDetails): SessionStoreError;
 
 // --- fs/checked-file.d.ts
