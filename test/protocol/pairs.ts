@@ -5,17 +5,11 @@
  */
 
 import assert from "node:assert/strict";
+import { enumerateSchedules } from "../sim/enumerate.js";
 import type { SimulatedMachine } from "../sim/machine.js";
 import { SeededRandom } from "../sim/random.js";
 import type { Schedule } from "../sim/schedule.js";
-import {
-  enumerateSchedules,
-  type InterleavedResult,
-  type ProgramSpec,
-  type RecordedEvent,
-  runInterleaved,
-} from "../sim/scheduler.js";
-import { type IsSwitchPoint, touchesWhatOthersSee } from "../sim/switch-points.js";
+import { type InterleavedResult, type ProgramSpec, type RecordedEvent, runInterleaved } from "../sim/scheduler.js";
 import { assertHistory } from "./history.js";
 import type { HistoryEvent, Script } from "./programs.js";
 import { commitPatch, commitPut, makeMachine, put, remove, request, segmentPath, start } from "./simulated-store.js";
@@ -34,8 +28,6 @@ export interface Pair {
   /** It commits nothing and drops segments: what the journal says, it says beforehand. */
   readonly dropsSegments?: boolean;
   readonly judge?: (events: readonly RecordedEvent<HistoryEvent>[]) => void;
-  /** Of the schedules with two switches, every so many-th is run. */
-  readonly stride: number;
 }
 
 const small = { limits: { segmentBytes: 1 } };
@@ -52,7 +44,6 @@ export const pairs: readonly Pair[] = [
       options: small,
       leaveOpen: true,
     },
-    stride: 80,
   },
   {
     name: "checkpoint against append",
@@ -65,7 +56,6 @@ export const pairs: readonly Pair[] = [
       ],
       leaveOpen: true,
     },
-    stride: 60,
   },
   {
     name: "recovery against recovery",
@@ -78,13 +68,11 @@ export const pairs: readonly Pair[] = [
       leaveOpen: true,
     },
     prepare: leaveTornJournal,
-    stride: 24,
   },
   {
     name: "scan against checkpoint",
     first: { calls: [["scan"]], leaveOpen: true },
     second: { calls: [["put", "a", 2], ["remove", "b"], ["checkpoint"]], leaveOpen: true },
-    stride: 20,
   },
   {
     name: "garbage collection against reading",
@@ -101,21 +89,18 @@ export const pairs: readonly Pair[] = [
     prepare: removeSome,
     dropsSegments: true,
     judge: judgeTrash,
-    stride: 1_500,
   },
 ];
 
-/** Runs every schedule of at most `switchesMax` switches at the steps that matter and that `isChosen`; counts them. */
-export async function runPair(pair: Pair, switchesMax: number, isChosen: IsSwitchPoint): Promise<number> {
+/** Runs the schedules of at most `switchesMax` switches, of those after the first every `stride`-th; counts them. */
+export async function runPair(pair: Pair, switchesMax: number, stride?: number): Promise<number> {
   let runs = 0;
   const play = await preparePair(pair);
   const run = (schedule: Schedule) => {
     runs += 1;
     return play(schedule, runs % 4 === 0 ? runs : undefined);
   };
-  const isSwitchPoint: IsSwitchPoint = (step, number, result) =>
-    touchesWhatOthersSee(step) && isChosen(step, number, result);
-  for await (const _ of enumerateSchedules(run, switchesMax, isSwitchPoint));
+  for await (const _ of enumerateSchedules(run, { switchesMax, stride }));
   return runs;
 }
 

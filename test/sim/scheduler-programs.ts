@@ -1,7 +1,8 @@
 /** Programs that scheduler.test.ts runs in simulated processes. */
 
-import type { Directory, Port } from "../../src/fs/port.js";
+import type { Directory, File, Port } from "../../src/fs/port.js";
 import { FailingPort } from "./failing-port.js";
+import { SeededRandom } from "./random.js";
 import type { ProgramContext } from "./worker-main.js";
 
 /** Reads a number and writes it back plus one, without a lock: two of these can lose an update. */
@@ -186,4 +187,47 @@ function replaceCounter(port: Port, root: Directory, value: number): void {
   port.append(file, new TextEncoder().encode(String(value)));
   port.close(file);
   port.rename(root, temporary, root, "counter");
+}
+
+/** Does drawn things to a few files that others use as well, and returns what it saw. */
+export async function observer(port: Port, { seed, calls }: { seed: number; calls: number }): Promise<string[]> {
+  const random = new SeededRandom(seed);
+  const root = port.openRoot("/store");
+  const inner = port.openDirectory(root, "inner");
+  const seen: string[] = [];
+  const file = (act: (file: File) => string) => {
+    const opened = port.open(random.pick([root, inner]), random.pick(["a", "b"]), "lock");
+    seen.push(act(opened));
+    port.close(opened);
+  };
+  const actions: (() => void | Promise<void>)[] = [
+    () => file((opened) => String(port.append(opened, new TextEncoder().encode(`${seed}`)))),
+    () => file((opened) => String(port.stat(opened).sizeBytes)),
+    () => file((opened) => `${port.tryLock(opened, "exclusive")} ${port.describeLockHolder(opened) !== undefined}`),
+    () => file((opened) => String(port.truncate(opened, 0))),
+    () => port.rename(root, "a", inner, random.pick(["a", "b"])),
+    () => port.rename(inner, "b", root, "b"),
+    () => port.unlink(random.pick([root, inner]), "a"),
+    () => void seen.push(String(port.statName(root, "b")?.sizeBytes)),
+    () =>
+      void seen.push(
+        port
+          .list(random.pick([root, inner]), 10)
+          .map((entry) => entry.name)
+          .sort()
+          .join(),
+      ),
+    () => void seen.push(String(port.statRoot("/store/inner/b")?.sizeBytes)),
+    () => port.makeDirectory(inner, "c", 0o700),
+    () => port.removeDirectory(inner, "c"),
+    () => port.syncDirectory(root),
+  ];
+  for (let call = 0; call < calls; call++) {
+    try {
+      await random.pick(actions)();
+    } catch (error) {
+      seen.push(String((error as { code?: string }).code));
+    }
+  }
+  return seen;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { enumerateSchedules } from "./enumerate.js";
 import { SimulatedMachine } from "./machine.js";
 import { SeededRandom } from "./random.js";
 import {
@@ -10,13 +11,7 @@ import {
   scriptedSchedule,
   switchesSchedule,
 } from "./schedule.js";
-import {
-  describeSteps,
-  enumerateSchedules,
-  type InterleavedOptions,
-  type ProgramSpec,
-  runInterleaved,
-} from "./scheduler.js";
+import { describeSteps, type InterleavedOptions, type ProgramSpec, runInterleaved } from "./scheduler.js";
 
 const module = new URL("./scheduler-programs.js", import.meta.url);
 const program = (name: string, argument?: unknown, more: Partial<ProgramSpec> = {}): ProgramSpec => ({
@@ -69,7 +64,7 @@ test("enumeration finds the lost update of a counter without lock, and its one l
   };
   let found: string | undefined;
   let runs = 0;
-  for await (const { schedule, result } of enumerateSchedules(counterAfter, 2)) {
+  for await (const { schedule, result } of enumerateSchedules(counterAfter, { switchesMax: 2 })) {
     runs++;
     if (result.counter === "2") continue;
     found = schedule.text;
@@ -112,7 +107,7 @@ test("with a lock no schedule of up to one switch loses an update", async () => 
     const result = await run(programs, schedule, { machine });
     return { steps: result.steps, counter: machine.readText("/store/counter") };
   };
-  for await (const { schedule, result } of enumerateSchedules(count, 1)) {
+  for await (const { schedule, result } of enumerateSchedules(count, { switchesMax: 1, everyOrder: true })) {
     runs++;
     assert.equal(result.counter, "2", schedule.text);
   }
@@ -174,7 +169,7 @@ test("a process whose sync is under way can be back before any call of another o
   // Two switches: its program syncs twice.
   const schedules = enumerateSchedules(
     (schedule) => run([program("appender", { lines: 1 }), program("racyCounter")], schedule),
-    2,
+    { switchesMax: 2, everyOrder: true },
   );
   for await (const { result } of schedules) {
     const acknowledged = result.events[0]!.step;

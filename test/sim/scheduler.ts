@@ -15,18 +15,13 @@
  */
 
 import { deserialize, serialize } from "node:v8";
+import { endOfProcess, type Footprint, footprintOf } from "./footprint.js";
 import type { SimulatedMachine } from "./machine.js";
 import { callRemotely, pathOf, privateMethods, type RemoteState, remoteHandle } from "./remote-calls.js";
-import {
-  nobody,
-  type PendingCall,
-  type Schedule,
-  type Switch,
-  switchesSchedule,
-  withoutInterruption,
-} from "./schedule.js";
+import { nobody, type PendingCall, type Schedule, type Switch, withoutInterruption } from "./schedule.js";
 import type { ProcessOptions } from "./simulated-process.js";
 import { ProcessKilled, SystemError } from "./system-error.js";
+import { Trace } from "./trace.js";
 import type { WorkerOutcome } from "./worker-main.js";
 import { discardWorker, giveBackWorkers, type PooledWorker, takeWorkers } from "./worker-pool.js";
 import type { Answer } from "./worker-port.js";
@@ -55,6 +50,9 @@ export interface Step {
   readonly others: readonly number[];
   /** False for steps that only concern the process itself (its clock, its random numbers). */
   readonly isShared: boolean;
+  /** What had happened before, the same for runs that differ only in the order of calls that commute. */
+  readonly before: string;
+  readonly footprint: Footprint;
 }
 
 export interface RecordedEvent<Event = unknown> {
@@ -108,36 +106,6 @@ export async function runInterleaved<Value = unknown, Event = unknown>(
   return run.result() as InterleavedResult<Value, Event>;
 }
 
-/**
- * Runs a program with every schedule of at most `preemptionsMax` switches: first without any, then with one before each
- * step of that run, and so on. Switches before steps that concern only the process itself are left out: they change
- * nothing. With n steps there are about n schedules of one switch and n * n / 2 of two: give `isSwitchPoint` to look at
- * the interesting steps only, and stop iterating when you have seen enough.
- */
-export async function* enumerateSchedules<Result extends Pick<InterleavedResult, "steps">>(
-  run: (schedule: Schedule) => Promise<Result>,
-  preemptionsMax: number,
-  isSwitchPoint: (step: Step, number: number, result: Result) => boolean = () => true,
-): AsyncIterable<{ readonly schedule: Schedule; readonly result: Result }> {
-  let level: (readonly Switch[])[] = [[]];
-  for (let preemptions = 0; preemptions <= preemptionsMax; preemptions++) {
-    const next: (readonly Switch[])[] = [];
-    for (const switches of level) {
-      const schedule = switchesSchedule(switches);
-      const result = await run(schedule);
-      yield { schedule, result };
-      if (preemptions === preemptionsMax) continue;
-      const from = (switches.at(-1)?.[0] ?? -1) + 1;
-      for (let number = from; number < result.steps.length; number++) {
-        const step = result.steps[number]!;
-        if (!step.isShared || !isSwitchPoint(step, number, result)) continue;
-        for (const other of step.others) next.push([...switches, [number, other]]);
-      }
-    }
-    level = next;
-  }
-}
-
 /** Turns of its event loop that a program may take while it waits for something that is not its port. */
 const strayTurnsMax = 1000;
 
@@ -164,9 +132,11 @@ class InterleavedRun {
   readonly #events: RecordedEvent[] = [];
   readonly #switches: Switch[] = [];
   readonly #leftOpen: string[] = [];
+  readonly #trace: Trace;
 
   constructor(options: InterleavedOptions, workers: readonly PooledWorker[]) {
     this.#options = options;
+    this.#trace = new Trace(options.programs.length);
     this.#slots = options.programs.map((program, index): Slot => {
       const process = options.machine.process(program.name ?? `p${index}`, program.process);
       if (program.killAtCall !== undefined) process.crashAfter(program.killAtCall, { tear: program.tear ?? false });
@@ -220,7 +190,7 @@ class InterleavedRun {
       while (!canRun(slot)) events.takeOf(slot.process)!.run();
       if (chosen !== withoutInterruption(decision)) this.#switches.push([step, chosen]);
       current = chosen;
-      this.#step(slot, [...runnable, ...wakeable]);
+      this.#step(slot, runnable, wakeable);
     }
   }
 
@@ -246,16 +216,21 @@ class InterleavedRun {
   }
 
   /** Makes the call that the process asks for, and lets it run to its next call. */
-  #step(slot: Slot, candidates: readonly number[]): void {
+  #step(slot: Slot, runnable: readonly number[], wakeable: readonly number[]): void {
     const question = slot.question!;
+    const { method, path, parameters } = question;
+    const footprint = footprintOf(slot, method, parameters);
     const step: Step = {
       process: slot.index,
-      method: question.method,
-      path: question.path,
-      others: candidates.filter((index) => index !== slot.index),
-      isShared: !privateMethods.has(question.method),
+      method,
+      path,
+      others: [...runnable, ...wakeable].filter((index) => index !== slot.index),
+      isShared: !privateMethods.has(method),
+      before: `${this.#trace.text} ${runnable}/${wakeable}`,
+      footprint,
     };
     this.#steps.push(step);
+    this.#trace.add(slot.index, `${method} ${path}`, footprint);
     const call = this.#execute(slot, question);
     if (call !== undefined) this.#answer(slot, call.answer, call.bytes);
     const number = this.#steps.length - 1;
@@ -326,6 +301,7 @@ class InterleavedRun {
     slot.question = undefined;
     this.#leftOpen.push(...slot.process.openHandles().map((path) => `${slot.process.name}: ${path}`));
     slot.process.kill();
+    this.#trace.add(slot.index, "end", endOfProcess);
   }
 
   #receive(slot: Slot): Question {

@@ -4,10 +4,10 @@
  */
 
 import assert from "node:assert/strict";
+import { enumerateSchedules } from "../../sim/enumerate.js";
 import { SimulatedMachine } from "../../sim/machine.js";
 import type { Schedule } from "../../sim/schedule.js";
-import { enumerateSchedules, type InterleavedResult, type ProgramSpec, runInterleaved } from "../../sim/scheduler.js";
-import type { IsSwitchPoint } from "../../sim/switch-points.js";
+import { type InterleavedResult, type ProgramSpec, runInterleaved } from "../../sim/scheduler.js";
 import { legacyPath, legacyText } from "./interleaved-programs.js";
 import { locationOf, openAndReadAll } from "./support.js";
 
@@ -73,28 +73,19 @@ export async function openBesideOldGateway(programs: readonly ProgramSpec[], sch
   return result;
 }
 
-/** Two openings, in every schedule of at most so many switches at such points; says how many there were. */
-export function openInEverySchedule(
-  switchesMax: number,
-  isChosen?: IsSwitchPoint,
-  isPoint?: IsSwitchPoint,
-): Promise<number> {
-  return inEverySchedule((schedule) => openTogether([opener(), opener()], schedule), switchesMax, isChosen, isPoint);
+/** Two openings, in every schedule of at most so many switches; says how many there were. */
+export function openInEverySchedule(switchesMax: number, stride?: number): Promise<number> {
+  return inEverySchedule((schedule) => openTogether([opener(), opener()], schedule), switchesMax, stride);
 }
 
 /** The same for an opening beside an old gateway, whoever begins. */
-export async function openBesideOldGatewayInEverySchedule(
-  switchesMax: number,
-  isChosen?: IsSwitchPoint,
-  isPoint?: IsSwitchPoint,
-): Promise<number> {
+export async function openBesideOldGatewayInEverySchedule(switchesMax: number, stride?: number): Promise<number> {
   let runs = 0;
   for (const programs of [
     [opener(), oldGateway],
     [oldGateway, opener()],
   ]) {
-    const run = (schedule: Schedule) => openBesideOldGateway(programs, schedule);
-    runs += await inEverySchedule(run, switchesMax, isChosen, isPoint);
+    runs += await inEverySchedule((schedule) => openBesideOldGateway(programs, schedule), switchesMax, stride);
   }
   return runs;
 }
@@ -102,16 +93,9 @@ export async function openBesideOldGatewayInEverySchedule(
 async function inEverySchedule(
   run: (schedule: Schedule) => Promise<InterleavedResult>,
   switchesMax: number,
-  isChosen: IsSwitchPoint = () => true,
-  isPoint: IsSwitchPoint = isDecisive,
+  stride: number | undefined,
 ): Promise<number> {
   let runs = 0;
-  const isBoth: IsSwitchPoint = (...step) => isPoint(...step) && isChosen(...step);
-  for await (const _ of enumerateSchedules(run, switchesMax, isBoth)) runs += 1;
+  for await (const _ of enumerateSchedules(run, { switchesMax, stride })) runs += 1;
   return runs;
 }
-
-/** Where it matters most who comes first: looks at names, changes of names, locks. */
-const decisiveMethods = ["rename", "statName", "tryLock", "unlock", "openDirectory", "makeDirectory"];
-
-const isDecisive: IsSwitchPoint = ({ method }) => decisiveMethods.includes(method);

@@ -6,10 +6,10 @@
 import assert from "node:assert/strict";
 import type { MigrationResult } from "../../../src/migrate/migrate.js";
 import type { RollbackResult } from "../../../src/migrate/rollback.js";
+import { enumerateSchedules } from "../../sim/enumerate.js";
 import type { SimulatedMachine } from "../../sim/machine.js";
 import type { Schedule } from "../../sim/schedule.js";
-import { enumerateSchedules, type InterleavedResult, type ProgramSpec, runInterleaved } from "../../sim/scheduler.js";
-import type { IsSwitchPoint } from "../../sim/switch-points.js";
+import { type InterleavedResult, type ProgramSpec, runInterleaved } from "../../sim/scheduler.js";
 import {
   expectedText,
   inOrder,
@@ -31,8 +31,6 @@ export interface MigrationPair {
   readonly machine: () => Promise<SimulatedMachine>;
   /** The sessions that the store had before. */
   readonly sessions: string;
-  /** Of the schedules with two switches, every so many-th is run by `npm test`. */
-  readonly stride: number;
 }
 
 const changed = { machine: once(machineToRollBack), sessions: expectedText };
@@ -46,20 +44,19 @@ export function gateway(commits: number): ProgramSpec {
 }
 
 export const migrationPairs: readonly MigrationPair[] = [
-  { name: "rollback and open", programs: [roller, reader], ...changed, stride: 40 },
+  { name: "rollback and open", programs: [roller, reader], ...changed },
   // What was rolled back looks exactly like what was migrated: it must not be taken for it.
-  { name: "rollback and open of an unchanged store", programs: [roller, reader], ...unchanged, stride: 60 },
-  { name: "rollback and append", programs: [roller, gateway(2)], ...changed, stride: 60 },
-  { name: "rollback and rollback", programs: [roller, roller], ...changed, stride: 30 },
-  { name: "rollback and migration", programs: [roller, migrator], ...changed, stride: 8 },
-  { name: "migration and append", programs: [migrator, gateway(2)], ...legacy, stride: 120 },
+  { name: "rollback and open of an unchanged store", programs: [roller, reader], ...unchanged },
+  { name: "rollback and append", programs: [roller, gateway(2)], ...changed },
+  { name: "rollback and rollback", programs: [roller, roller], ...changed },
+  { name: "rollback and migration", programs: [roller, migrator], ...changed },
+  { name: "migration and append", programs: [migrator, gateway(2)], ...legacy },
   {
     name: "migration and the single file",
     programs: [migrator, { module, export: "fileGateway", argument: { commits: 2 } }],
     ...legacy,
-    stride: 120,
   },
-  { name: "rollback and checkpoint", programs: [roller, { module, export: "checkpointer" }], ...changed, stride: 60 },
+  { name: "rollback and checkpoint", programs: [roller, { module, export: "checkpointer" }], ...changed },
 ];
 
 function once(make: () => Promise<SimulatedMachine>): () => Promise<SimulatedMachine> {
@@ -70,18 +67,12 @@ function once(make: () => Promise<SimulatedMachine>): () => Promise<SimulatedMac
   };
 }
 
-/** Runs the schedules of at most so many switches at such points, whoever begins; says how many there were. */
-export async function runMigrationPair(
-  pair: MigrationPair,
-  switchesMax: number,
-  isChosen: IsSwitchPoint = () => true,
-  isPoint: IsSwitchPoint = isDecisive,
-): Promise<number> {
+/** Runs the schedules of at most so many switches, whoever begins; says how many there were. */
+export async function runMigrationPair(pair: MigrationPair, switchesMax: number, stride?: number): Promise<number> {
   let runs = 0;
   for (const programs of [pair.programs, [...pair.programs].reverse()]) {
     const run = (schedule: Schedule) => runMigrationPrograms({ ...pair, programs }, schedule);
-    const isBoth: IsSwitchPoint = (...step) => isPoint(...step) && isChosen(...step);
-    for await (const _ of enumerateSchedules(run, switchesMax, isBoth)) runs += 1;
+    for await (const _ of enumerateSchedules(run, { switchesMax, stride })) runs += 1;
   }
   return runs;
 }
@@ -129,17 +120,3 @@ async function checkLeft(
   assert.equal(inOrder(found), sessions, where);
   assert.deepEqual(machine.misuses, [], where);
 }
-
-/** Where it matters most who comes first: changes of names, locks, what is appended and cut. */
-const decisiveMethods = new Set([
-  "openRoot",
-  "rename",
-  "tryLock",
-  "unlock",
-  "append",
-  "truncate",
-  "openDirectory",
-  "unlink",
-]);
-
-const isDecisive: IsSwitchPoint = ({ method }) => decisiveMethods.has(method);

@@ -7,7 +7,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SeededRandom } from "../../sim/random.js";
 import { randomSchedule } from "../../sim/schedule.js";
-import type { IsSwitchPoint } from "../../sim/switch-points.js";
 import {
   gateway,
   type MigrationPair,
@@ -19,11 +18,8 @@ import {
 
 for (const pair of migrationPairs) {
   test(`every schedule of one context switch, and a sample of two: ${pair.name}`, async () => {
-    let points = 0;
-    const isSampled: IsSwitchPoint = (_step, _number, { replay }) =>
-      !replay.includes(">") || ++points % pair.stride === 0;
-    const runs = await runMigrationPair(pair, 2, isSampled);
-    assert.ok(runs > 30, `only ${runs} schedules`);
+    const runs = await runMigrationPair(pair, 2, 200);
+    assert.ok(runs > 20, `only ${runs} schedules`);
   });
 }
 
