@@ -2,7 +2,6 @@
 
 import type { Directory, File, Port } from "../../src/fs/port.js";
 import { FailingPort } from "./failing-port.js";
-import { SeededRandom } from "./random.js";
 import type { ProgramContext } from "./worker-main.js";
 
 /** Reads a number and writes it back plus one, without a lock: two of these can lose an update. */
@@ -189,42 +188,49 @@ function replaceCounter(port: Port, root: Directory, value: number): void {
   port.rename(root, temporary, root, "counter");
 }
 
-/** Does drawn things to a few files that others use as well, and returns what it saw. */
-export async function observer(port: Port, { seed, calls }: { seed: number; calls: number }): Promise<string[]> {
-  const random = new SeededRandom(seed);
+interface ObservedStore {
+  readonly root: Directory;
+  readonly inner: Directory;
+  /** "b", kept open. */
+  readonly file: File;
+}
+
+/** What `observer` does, by name; what these return it has seen. */
+const observations = {
+  append: (port, { file }) => port.append(file, new TextEncoder().encode("x")),
+  size: (port, { file }) => port.stat(file).sizeBytes,
+  cut: (port, { file }) => port.truncate(file, 0),
+  "sync file": (port, { file }) => port.syncFile(file),
+  lock: (port, { file }) => port.tryLock(file, "exclusive"),
+  share: (port, { file }) => port.tryLock(file, "shared"),
+  unlock: (port, { file }) => port.unlock(file),
+  "who locked": (port, { file }) => port.describeLockHolder(file),
+  "create a": (port, { root }) => port.close(port.open(root, "a", "create")),
+  "move a": (port, { root, inner }) => port.rename(root, "a", inner, "a"),
+  "move b": (port, { root, inner }) => port.rename(root, "b", inner, "b"),
+  "move b back": (port, { root, inner }) => port.rename(inner, "b", root, "b"),
+  "remove a": (port, { inner }) => port.unlink(inner, "a"),
+  "find b": (port, { root }) => port.statName(root, "b")?.sizeBytes,
+  "find b inside": (port) => port.statRoot("/store/inner/b")?.sizeBytes,
+  list: (port, { root }) => port.list(root, 10).map(({ name }) => name),
+  "list in batches": (port, { inner }) => [...port.listInBatches(inner, 10)].flat().map(({ name }) => name),
+  "make c": (port, { inner }) => port.makeDirectory(inner, "c", 0o700),
+  "remove c": (port, { inner }) => port.removeDirectory(inner, "c"),
+  sync: (port, { root }) => port.syncDirectory(root),
+  "sync inside": (port, { inner }) => port.syncDirectory(inner),
+} satisfies Record<string, (port: Port, store: ObservedStore) => unknown>;
+
+export type Observation = keyof typeof observations;
+export const observationNames = Object.keys(observations) as Observation[];
+
+/** Does things to a few files that others use as well, and returns what it saw. */
+export async function observer(port: Port, names: readonly Observation[]): Promise<string[]> {
   const root = port.openRoot("/store");
-  const inner = port.openDirectory(root, "inner");
+  const store = { root, inner: port.openDirectory(root, "inner"), file: port.open(root, "b", "lock") };
   const seen: string[] = [];
-  const file = (act: (file: File) => string) => {
-    const opened = port.open(random.pick([root, inner]), random.pick(["a", "b"]), "lock");
-    seen.push(act(opened));
-    port.close(opened);
-  };
-  const actions: (() => void | Promise<void>)[] = [
-    () => file((opened) => String(port.append(opened, new TextEncoder().encode(`${seed}`)))),
-    () => file((opened) => String(port.stat(opened).sizeBytes)),
-    () => file((opened) => `${port.tryLock(opened, "exclusive")} ${port.describeLockHolder(opened) !== undefined}`),
-    () => file((opened) => String(port.truncate(opened, 0))),
-    () => port.rename(root, "a", inner, random.pick(["a", "b"])),
-    () => port.rename(inner, "b", root, "b"),
-    () => port.unlink(random.pick([root, inner]), "a"),
-    () => void seen.push(String(port.statName(root, "b")?.sizeBytes)),
-    () =>
-      void seen.push(
-        port
-          .list(random.pick([root, inner]), 10)
-          .map((entry) => entry.name)
-          .sort()
-          .join(),
-      ),
-    () => void seen.push(String(port.statRoot("/store/inner/b")?.sizeBytes)),
-    () => port.makeDirectory(inner, "c", 0o700),
-    () => port.removeDirectory(inner, "c"),
-    () => port.syncDirectory(root),
-  ];
-  for (let call = 0; call < calls; call++) {
+  for (const name of names) {
     try {
-      await random.pick(actions)();
+      seen.push(String(await observations[name](port, store)));
     } catch (error) {
       seen.push(String((error as { code?: string }).code));
     }

@@ -3,20 +3,16 @@
  * calls that commute (footprint.ts): the processes are then in the same place, on the same disk, and what follows is the
  * same, but for the clock.
  *
- * Each call is known by its process's last call and by the last calls that it does not commute with.
+ * Each call is known by its process's last call and by who last changed what it looks at or changes.
  */
 
 import { createHash } from "node:crypto";
 import type { Footprint } from "./footprint.js";
 
-interface Accesses {
-  lastChange: string;
-  looksSince: string[];
-}
-
 export class Trace {
   readonly #lastCalls: string[];
-  readonly #accesses = new Map<string, Accesses>();
+  /** Object -> the call that changed it. */
+  readonly #lastChanges = new Map<string, string>();
 
   constructor(processes: number) {
     this.#lastCalls = new Array<string>(processes).fill("");
@@ -24,28 +20,14 @@ export class Trace {
 
   add(process: number, call: string, { looksAt, changes }: Footprint): void {
     const known = [call, String(process), this.#lastCalls[process]!];
-    for (const name of looksAt) known.push(this.#accessesOf(name).lastChange);
-    for (const name of changes) {
-      const { lastChange, looksSince } = this.#accessesOf(name);
-      known.push(lastChange, ...looksSince.sort());
-    }
+    for (const name of [...looksAt, ...changes]) known.push(this.#lastChanges.get(name) ?? "");
     const id = createHash("sha1").update(known.join("\n")).digest("base64url");
-    for (const name of looksAt) this.#accessesOf(name).looksSince.push(id);
-    for (const name of changes) this.#accesses.set(name, { lastChange: id, looksSince: [] });
+    for (const name of changes) this.#lastChanges.set(name, id);
     this.#lastCalls[process] = id;
   }
 
   /** Of all calls so far. */
   get text(): string {
     return this.#lastCalls.join(" ");
-  }
-
-  #accessesOf(name: string): Accesses {
-    let accesses = this.#accesses.get(name);
-    if (accesses === undefined) {
-      accesses = { lastChange: "", looksSince: [] };
-      this.#accesses.set(name, accesses);
-    }
-    return accesses;
   }
 }
