@@ -2,7 +2,7 @@
  * What a port call looks at and what it changes, so that two calls of different processes can be told to commute: they
  * do when neither changes what the other looks at or changes. Coarser than the truth wherever that is simpler.
  *
- * Time is no part of it: the clock counts calls, and so do the lengths of syncs count on it.
+ * Time is no part of it, although the clock of a simulated machine counts calls.
  */
 
 import type { OpenMode } from "../../src/fs/port.js";
