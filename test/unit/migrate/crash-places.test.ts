@@ -28,13 +28,17 @@ for (const [name, scene] of Object.entries(scenes)) {
   });
 }
 
-for (const fileSystem of ["ordered", "weak"] as const) {
+// On ordered names at every other call: weak ones allow every disk that these do.
+for (const [fileSystem, step] of [
+  ["ordered", 2],
+  ["weak", 1],
+] as const) {
   for (const [name, scene] of Object.entries(scenes)) {
     describe(`${name} on a file system with ${fileSystem} names`, () => {
-      test("a power loss at any port call loses nothing, and the next opening completes it", async () => {
+      test(`a power loss at ${step === 1 ? "any" : "every other"} port call loses nothing, and the next opening completes it`, async () => {
         const calls = await countCalls(scene, fileSystem);
         const random = new SeededRandom(21);
-        for (let at = 1; at <= calls + 1; at += 1) {
+        for (let at = 1; at <= calls + 1; at += step) {
           const machine = await machineFor(scene, fileSystem);
           machine.crashAfter(at);
           await machine.process().run(programOf(scene));
@@ -47,7 +51,7 @@ for (const fileSystem of ["ordered", "weak"] as const) {
   }
 }
 
-// On weak names only: they allow every disk that ordered ones do.
+// On weak names only.
 for (const [name, scene] of Object.entries(scenes)) {
   test(`${name}: a second crash at any call, whatever the first one left, loses nothing either`, async () => {
     const machine = await machineFor(scene, "weak");

@@ -74,18 +74,18 @@ export async function openBesideOldGateway(programs: readonly ProgramSpec[], sch
 }
 
 /** Two openings, in every schedule of at most so many switches; says how many there were. */
-export function openInEverySchedule(switchesMax: number, stride?: number): Promise<number> {
-  return inEverySchedule((schedule) => openTogether([opener(), opener()], schedule), switchesMax, stride);
+export function openInEverySchedule(switchesMax: number): Promise<number> {
+  return inEverySchedule((schedule) => openTogether([opener(), opener()], schedule), switchesMax);
 }
 
 /** The same for an opening beside an old gateway, whoever begins. */
-export async function openBesideOldGatewayInEverySchedule(switchesMax: number, stride?: number): Promise<number> {
+export async function openBesideOldGatewayInEverySchedule(switchesMax: number): Promise<number> {
   let runs = 0;
   for (const programs of [
     [opener(), oldGateway],
     [oldGateway, opener()],
   ]) {
-    runs += await inEverySchedule((schedule) => openBesideOldGateway(programs, schedule), switchesMax, stride);
+    runs += await inEverySchedule((schedule) => openBesideOldGateway(programs, schedule), switchesMax);
   }
   return runs;
 }
@@ -93,9 +93,8 @@ export async function openBesideOldGatewayInEverySchedule(switchesMax: number, s
 async function inEverySchedule(
   run: (schedule: Schedule) => Promise<InterleavedResult>,
   switchesMax: number,
-  stride: number | undefined,
 ): Promise<number> {
   let runs = 0;
-  for await (const _ of enumerateSchedules(run, { switchesMax, stride })) runs += 1;
+  for await (const _ of enumerateSchedules(run, { switchesMax })) runs += 1;
   return runs;
 }

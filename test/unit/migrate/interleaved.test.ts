@@ -19,9 +19,9 @@ import {
 } from "./interleaved-openings.js";
 import { legacyPath, legacyText } from "./interleaved-programs.js";
 
-test("two processes that open a legacy store, with a switch where it matters and a sample of two, both see every session", async () => {
-  const runs = await openInEverySchedule(2, 300);
-  assert.ok(runs > 60, `${runs} runs`);
+test("two processes that open a legacy store, with a switch before any call, both see every session", async () => {
+  const runs = await openInEverySchedule(1);
+  assert.ok(runs > 40, `${runs} runs`);
 });
 
 test("of three processes that open a legacy store at random, one killed on the way, none loses a session", async () => {
@@ -37,7 +37,7 @@ test("what an old gateway writes during a take-over is in the store, in the file
     await openBesideOldGateway([opener(), oldGateway, opener()], randomSchedule(seed));
 });
 
-test("an opening beside an old gateway, with one switch where it matters, keeps what that wrote last", async () => {
+test("an opening beside an old gateway, with one switch before any call, keeps what that wrote last", async () => {
   const runs = await openBesideOldGatewayInEverySchedule(1);
   assert.ok(runs > 30, `${runs} runs`);
 });

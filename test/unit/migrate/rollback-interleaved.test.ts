@@ -1,6 +1,6 @@
 /**
  * A rollback, or a migration, beside processes that open, write, write out and roll back the same store, interleaved at
- * port calls. `npm run interleavings` runs what is only sampled here.
+ * port calls. `npm run interleavings` runs those of more switches.
  */
 
 import assert from "node:assert/strict";
@@ -17,9 +17,9 @@ import {
 } from "./migration-pairs.js";
 
 for (const pair of migrationPairs) {
-  test(`every schedule of one context switch, and a sample of two: ${pair.name}`, async () => {
-    const runs = await runMigrationPair(pair, 2, 200);
-    assert.ok(runs > 20, `only ${runs} schedules`);
+  test(`every schedule of one context switch: ${pair.name}`, async () => {
+    const runs = await runMigrationPair(pair, 1);
+    assert.ok(runs > 15, `only ${runs} schedules`);
   });
 }
 
