@@ -16,8 +16,6 @@ const headerBytes = 64;
 const messageBytesMax = 64 * 1024 * 1024;
 const workerHasTurn = 0;
 const coordinatorHasTurn = 1;
-/** Loads before the thread goes to sleep: an answer that comes at once is not worth a system call. */
-const spins = 6000;
 const noBytes = new Uint8Array(0);
 
 export function makeChannelMemory(): SharedArrayBuffer {
@@ -44,9 +42,11 @@ abstract class ChannelEnd {
     Atomics.notify(this.#header, 0);
   }
 
-  /** Blocks until it is my turn; false after `timeoutMs`. */
+  /**
+   * Blocks until it is my turn; false after `timeoutMs`. Without spinning before: that is faster on an idle machine only,
+   * and takes the cores from those who have the turn on a busy one.
+   */
   protected awaitTurn(mine: number, timeoutMs = Number.POSITIVE_INFINITY): boolean {
-    for (let spin = 0; spin < spins; spin++) if (Atomics.load(this.#header, 0) === mine) return true;
     while (Atomics.load(this.#header, 0) !== mine) {
       if (Atomics.wait(this.#header, 0, 1 - mine, timeoutMs) === "timed-out") return false;
     }
